@@ -1,0 +1,88 @@
+"""NumPy or CuPy: which module an array belongs to, and moving arrays between host and GPU.
+
+CuPy is imported here and in `nnlib.cuda` only, and only once an array is asked to go to the GPU.
+"""
+
+import functools
+import sys
+from collections.abc import Callable
+from types import ModuleType
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = npt.NDArray[Any]  # a numpy.ndarray or a cupy.ndarray
+Backward: TypeAlias = Callable[..., Any]
+Device: TypeAlias = Literal["cpu", "cuda"]
+
+FUSED: dict[str, Callable[..., Any]] = {}  # CUDA kernels by the name of the function they replace
+
+
+class DeviceError(RuntimeError):
+    """A GPU was asked for and there is none that can be used."""
+
+
+def array_module(x: Array) -> ModuleType:
+    """The module, numpy or cupy, whose functions take `x`."""
+    if isinstance(x, np.ndarray | np.generic):
+        return np
+    return sys.modules["cupy"]
+
+
+def to_device(x: Array, device: Device) -> Array:
+    """`x` on the CPU ("cpu") or the GPU ("cuda"); `x` itself if it is there already.
+
+    Raises
+        DeviceError: the GPU was asked for and cannot be used; the message says why.
+    """
+    if device == "cpu":
+        return to_host(x)
+    check_device(device)
+    array: Array = sys.modules["cupy"].asarray(x)
+    return array
+
+
+def to_host(x: Array) -> Array:
+    """`x` as a NumPy array."""
+    if isinstance(x, np.ndarray | np.generic):
+        return np.asarray(x)
+    host: Array = x.get()  # type: ignore[attr-defined]
+    return host
+
+
+def check_device(device: str) -> None:
+    """Raise a `DeviceError` or `ValueError` unless `device` can be used here."""
+    if device not in ("cpu", "cuda"):
+        raise ValueError(f"device={device!r}: it must be 'cpu' or 'cuda'")
+    if device == "cuda" and (problem := gpu_problem()):
+        raise DeviceError(f"device='cuda': {problem}; use device='cpu' or mend that")
+
+
+def gpu_problem() -> str | None:
+    """Why no GPU can be used, in one clause; None if one can."""
+    try:
+        import cupy
+    except ImportError:
+        return "CuPy is not installed (pip install 'nnlib[cuda12]' or 'nnlib[cuda13]')"
+    try:
+        count = cupy.cuda.runtime.getDeviceCount()
+    except cupy.cuda.runtime.CUDARuntimeError as error:
+        return f"CuPy finds no CUDA device ({error})"
+    return None if count else "CuPy finds no CUDA device"
+
+
+def fusable(reference: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a CUDA kernel registered in `FUSED` under the same name replace `reference` on the GPU.
+
+    Without a kernel the same code runs on CuPy, so every function works on both devices.
+    """
+
+    @functools.wraps(reference)
+    def op(first: Array, *rest: Any, **options: Any) -> Any:
+        if type(first) is np.ndarray:
+            return reference(first, *rest, **options)
+        return FUSED.get(reference.__name__, reference)(first, *rest, **options)
+
+    op.reference = reference  # type: ignore[attr-defined]
+    return op

@@ -1,0 +1,70 @@
+"""Parameter: a learned array and the gradient that backward passes have left on it."""
+
+from typing import NamedTuple
+
+from nnlib.array import Array, array_module
+from nnlib.functional.rows import add_rows, coalesce
+
+
+class RowGradient(NamedTuple):
+    """A gradient that is zero except in some rows: row `ids[i]` has gradient `values[i]`."""
+
+    ids: Array  # (n,) int
+    values: Array  # (n, ...)
+    distinct: bool  # True: no id occurs twice
+
+
+class Parameter:
+    """A learned array, and the gradient left on it since the last optimizer step.
+
+    `grad` is the dense part of the gradient (None means zero), `rows` its sparse part: a table of
+    a million items of which a batch touches a hundred never sees a dense gradient.
+    """
+
+    __slots__ = ("grad", "rows", "value")
+
+    def __init__(self, value: Array) -> None:
+        self.value = value
+        self.clear()
+
+    def accumulate(self, g: Array) -> None:
+        """Add `g` to the gradient.  `g` is given away: the caller must not use it again."""
+        if self.grad is None:
+            self.grad = g
+        else:
+            self.grad += g
+
+    def accumulate_rows(self, ids: Array, g: Array, distinct: bool = False) -> None:
+        """Add `g[i]` to the gradient of row `ids[i]`.
+
+        Ids may repeat, in any shape: ids (...), g (..., *row).  `distinct=True` promises that they
+        do not, which saves the optimizer from looking.
+        """
+        ids = ids.ravel()
+        self.rows.append(RowGradient(ids, g.reshape(ids.size, *self.value.shape[1:]), distinct))
+
+    def dense_grad(self) -> Array:
+        """The whole gradient as one new array of the parameter's shape."""
+        if self.grad is None:
+            total: Array = array_module(self.value).zeros_like(self.value)
+        else:
+            total = self.grad.copy()
+        for ids, values, _ in self.rows:
+            add_rows(total, ids, values)
+        return total
+
+    def row_grad(self) -> tuple[Array, Array]:
+        """The gradient as (distinct ids, values), for a parameter that has only row gradients."""
+        if len(self.rows) == 1 and self.rows[0].distinct:
+            return self.rows[0].ids, self.rows[0].values
+        xp = array_module(self.value)
+        ids = xp.concatenate([part.ids for part in self.rows])
+        return coalesce(ids, xp.concatenate([part.values for part in self.rows]))
+
+    def clear(self) -> None:
+        """Forget the gradient."""
+        self.grad: Array | None = None
+        self.rows: list[RowGradient] = []
+
+    def __repr__(self) -> str:
+        return f"Parameter(shape={self.value.shape}, dtype={self.value.dtype})"

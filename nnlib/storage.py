@@ -1,0 +1,71 @@
+"""Files of named arrays: safetensors with a JSON header, written whole or not at all."""
+
+import contextlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nnlib.array import Array, to_host
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[Path]:
+    """A temporary path beside `path` that becomes `path` when the block ends without an error.
+
+    Raises
+        OSError: the folder does not exist or cannot be written to.
+    """
+    path = Path(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        umask = os.umask(0)
+        os.umask(umask)
+        temporary.chmod(0o666 & ~umask)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_arrays(path: str | Path, arrays: Mapping[str, Array], header: Mapping[str, Any]) -> None:
+    """Write arrays and a JSON header as one safetensors file."""
+    from safetensors.numpy import save_file
+
+    host = {name: np.ascontiguousarray(to_host(array)) for name, array in arrays.items()}
+    with replacing(path) as temporary:
+        save_file(host, temporary, metadata={"nnlib": json.dumps(header)})
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def read_arrays(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
+    """Read what `write_arrays` wrote, as (arrays, header).
+
+    Raises
+        FileNotFoundError: there is no such file.
+        ValueError: it is no safetensors file, is truncated, or was not written by nnlib.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    if not Path(path).is_file():
+        raise FileNotFoundError(f"{path}: no such file")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, TypeError, ValueError, KeyError, AttributeError) as error:
+        raise ValueError(f"{path}: not a readable safetensors file ({error})") from error
+    try:
+        header = json.loads(metadata["nnlib"])
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path}: a safetensors file that nnlib did not write") from error
+    if not isinstance(header, dict):
+        raise ValueError(f"{path}: a safetensors file that nnlib did not write")
+    return arrays, header
