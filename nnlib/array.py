@@ -10,9 +10,8 @@ from types import ModuleType
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-Array: TypeAlias = npt.NDArray[Any]  # a numpy.ndarray or a cupy.ndarray
+Array: TypeAlias = Any  # a numpy.ndarray or a cupy.ndarray, which have no common type
 Backward: TypeAlias = Callable[..., Any]
 Device: TypeAlias = Literal["cpu", "cuda"]
 
@@ -39,16 +38,14 @@ def to_device(x: Array, device: Device) -> Array:
     if device == "cpu":
         return to_host(x)
     check_device(device)
-    array: Array = sys.modules["cupy"].asarray(x)
-    return array
+    return sys.modules["cupy"].asarray(x)
 
 
 def to_host(x: Array) -> Array:
     """`x` as a NumPy array."""
     if isinstance(x, np.ndarray | np.generic):
         return np.asarray(x)
-    host: Array = x.get()  # type: ignore[attr-defined]
-    return host
+    return x.get()
 
 
 def check_device(device: str) -> None:

@@ -40,7 +40,9 @@ class Layer:
 
     def astype(self, dtype: npt.DTypeLike) -> Self:
         """Convert parameters and plain floating-point arrays; gradients are dropped."""
-        return self._convert(lambda array: array.astype(dtype) if array.dtype.kind == "f" else array)
+        return self._convert(
+            lambda array: array.astype(dtype) if array.dtype.kind == "f" else array
+        )
 
     def save(self, path: str | Path) -> None:
         """Write the parameters to a safetensors file, whole or not at all."""

@@ -25,7 +25,8 @@ class Parameter:
 
     def __init__(self, value: Array) -> None:
         self.value = value
-        self.clear()
+        self.grad: Array | None = None
+        self.rows: list[RowGradient] = []
 
     def accumulate(self, g: Array) -> None:
         """Add `g` to the gradient.  `g` is given away: the caller must not use it again."""
@@ -46,7 +47,7 @@ class Parameter:
     def dense_grad(self) -> Array:
         """The whole gradient as one new array of the parameter's shape."""
         if self.grad is None:
-            total: Array = array_module(self.value).zeros_like(self.value)
+            total = array_module(self.value).zeros_like(self.value)
         else:
             total = self.grad.copy()
         for ids, values, _ in self.rows:
@@ -63,8 +64,8 @@ class Parameter:
 
     def clear(self) -> None:
         """Forget the gradient."""
-        self.grad: Array | None = None
-        self.rows: list[RowGradient] = []
+        self.grad = None
+        self.rows = []
 
     def __repr__(self) -> str:
         return f"Parameter(shape={self.value.shape}, dtype={self.value.dtype})"

@@ -34,8 +34,7 @@ class Histories:
     @property
     def lengths(self) -> Array:
         """Number of items in each row, (B,)."""
-        length: Array = self.stop - self.start
-        return length
+        return self.stop - self.start
 
     def row(self, b: int) -> Array:
         """The items of row b."""
@@ -65,7 +64,7 @@ class Histories:
         """
         lengths = np.maximum(self.lengths - 1, 0)
         ends = np.cumsum(lengths)
-        within: Array = np.arange(lengths.sum()) - np.repeat(ends - lengths, lengths)
+        within = np.arange(lengths.sum()) - np.repeat(ends - lengths, lengths)
         return within + np.repeat(self.start, lengths)
 
     def prefixes(self, row: Array, at: Array) -> "Histories":

@@ -12,7 +12,7 @@ SELU_SCALE = 1.0507009873554805
 
 def logistic(x: Array) -> Array:
     """σ(x) = 1 / (1 + e⁻ˣ), computed as ½ + ½ tanh(x/2): never overflows, half the time of exp."""
-    y: Array = array_module(x).tanh(x * 0.5)
+    y = array_module(x).tanh(x * 0.5)
     y *= 0.5
     y += 0.5
     return y

@@ -15,8 +15,7 @@ def take_rows(table: Array, ids: Array) -> Array:
     """table[ids] for ids (n,) in range: `take` with mode "clip" skips NumPy's bounds check."""
     if isinstance(table, np.ndarray):
         return table.take(ids, axis=0, mode="clip")
-    rows: Array = table[ids]
-    return rows
+    return table[ids]
 
 
 @fusable

@@ -35,9 +35,7 @@ class Dense(Layer):
         self.W = Parameter(init(rng, (n_in, n_out)))
         self.b = Parameter(np.zeros(n_out, np.float32)) if bias else None
 
-    def __call__(
-        self, x: Array, rng: np.random.Generator | None = None
-    ) -> tuple[Array, Backward]:
+    def __call__(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Backward]:
         W, b = self.W, self.b
         y = x @ W.value
         if b is not None:
@@ -48,7 +46,6 @@ class Dense(Layer):
             if b is not None:
                 b.accumulate(dy_rows.sum(axis=0))  # (1)
             W.accumulate(x.reshape(-1, x.shape[-1]).T @ dy_rows)
-            dx: Array = dy @ W.value.T
-            return dx
+            return dy @ W.value.T
 
         return y, backward
