@@ -7,13 +7,15 @@ import functools
 import sys
 from collections.abc import Callable
 from types import ModuleType
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypeVar, cast
 
 import numpy as np
 
 Array: TypeAlias = Any  # a numpy.ndarray or a cupy.ndarray, which have no common type
 Backward: TypeAlias = Callable[..., Any]
 Device: TypeAlias = Literal["cpu", "cuda"]
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 FUSED: dict[str, Callable[..., Any]] = {}  # CUDA kernels by the name of the function they replace
 
@@ -69,10 +71,11 @@ def gpu_problem() -> str | None:
     return None if count else "CuPy finds no CUDA device"
 
 
-def fusable(reference: Callable[..., Any]) -> Callable[..., Any]:
+def fusable(reference: F) -> F:
     """Let a CUDA kernel registered in `FUSED` under the same name replace `reference` on the GPU.
 
-    Without a kernel the same code runs on CuPy, so every function works on both devices.
+    Without a kernel the same code runs on CuPy, so every function works on both devices.  The
+    reference stays at hand as `op.__wrapped__`.
     """
 
     @functools.wraps(reference)
@@ -81,5 +84,4 @@ def fusable(reference: Callable[..., Any]) -> Callable[..., Any]:
             return reference(first, *rest, **options)
         return FUSED.get(reference.__name__, reference)(first, *rest, **options)
 
-    op.reference = reference  # type: ignore[attr-defined]
-    return op
+    return cast(F, op)
