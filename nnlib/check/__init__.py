@@ -1,0 +1,18 @@
+"""Checking gradients, for students and for the library's own tests.
+
+`nnlib.check.cases` holds the conformance cases of the library; it is not imported from here.
+"""
+
+from nnlib.check.adjoint import check_adjoint
+from nnlib.check.contract import check_contract
+from nnlib.check.gradients import assert_gradients, check_gradients
+from nnlib.check.report import ArrayCheck, GradientReport
+
+__all__ = [
+    "ArrayCheck",
+    "GradientReport",
+    "assert_gradients",
+    "check_adjoint",
+    "check_contract",
+    "check_gradients",
+]

@@ -1,0 +1,23 @@
+"""Layers: parameters and the functions that use them, one concept to a file."""
+
+from nnlib.layers.concat import concat
+from nnlib.layers.dense import Dense
+from nnlib.layers.dropout import Dropout
+from nnlib.layers.embedding import Embedding
+from nnlib.layers.gru import GRU
+from nnlib.layers.gru_cell import GRUCell
+from nnlib.layers.residual import Residual
+from nnlib.layers.scan import Scan
+from nnlib.layers.sequential import Sequential
+
+__all__ = [
+    "GRU",
+    "Dense",
+    "Dropout",
+    "Embedding",
+    "GRUCell",
+    "Residual",
+    "Scan",
+    "Sequential",
+    "concat",
+]

@@ -5,6 +5,7 @@ import numpy as np
 from nnlib.array import Array, Backward
 from nnlib.init import Init, glorot
 from nnlib.layer import Layer
+from nnlib.layers.sizes import check_sizes
 from nnlib.parameter import Parameter
 
 
@@ -21,6 +22,8 @@ class Dense(Layer):
         rng: draws W
         init: of W; b starts at 0
         bias: False leaves b out
+    Raises
+        ValueError: I or O is below 1.
     """
 
     def __init__(
@@ -32,20 +35,21 @@ class Dense(Layer):
         init: Init = glorot,
         bias: bool = True,
     ) -> None:
+        check_sizes(n_in=n_in, n_out=n_out)
         self.W = Parameter(init(rng, (n_in, n_out)))
         self.b = Parameter(np.zeros(n_out, np.float32)) if bias else None
 
     def __call__(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Backward]:
         W, b = self.W, self.b
-        y = x @ W.value
+        y = x @ W.value  # (1)
         if b is not None:
-            y += b.value  # (1)
+            y += b.value
 
         def backward(dy: Array) -> Array:
             dy_rows = dy.reshape(-1, dy.shape[-1])
             if b is not None:
                 b.accumulate(dy_rows.sum(axis=0))  # (1)
-            W.accumulate(x.reshape(-1, x.shape[-1]).T @ dy_rows)
-            return dy @ W.value.T
+            W.accumulate(x.reshape(-1, x.shape[-1]).T @ dy_rows)  # (1)
+            return dy @ W.value.T  # (1)
 
         return y, backward

@@ -1,0 +1,66 @@
+"""GRUStep: one recurrent step whose previous state is a constant."""
+
+from typing import Literal
+
+import numpy as np
+
+from nnlib.array import Array, Backward
+from nnlib.functional.gru_step import (
+    gru_step_after,
+    gru_step_after_backward,
+    gru_step_before,
+    gru_step_before_backward,
+)
+from nnlib.init import glorot, per_gate
+from nnlib.layer import Layer
+from nnlib.parameter import Parameter
+
+
+class GRUStep(Layer):
+    """One GRU step cut off from its past: back-propagation through time of length one.
+
+        (1) a  = v + b                               v: the input's part, from any layer
+        (2) h' = GRU(a, h)                           functional/gru_step.py has the equations
+    Backward
+        ∂L/∂v = ∂L/∂a; the state h is a constant and gets no gradient
+    Shapes
+        v (B, 3H) columns r | z | c · h (C, H), C ≤ B → h' (B, H)
+        Row i < C continues from h[i], the other rows start from a state of zero.
+    Arguments
+        n_hidden: H
+        rng: draws U (H, 3H), each gate by itself; the biases start at 0
+        reset: "before" or "after" the recurrent product; "after" has a second bias b_h (3H,)
+    Source
+        Hidasi et al. 2016 ("before"); the official PyTorch code with embeddings ("after").
+    """
+
+    def __init__(
+        self, n_hidden: int, *, rng: np.random.Generator, reset: Literal["before", "after"]
+    ) -> None:
+        self.n_hidden = n_hidden
+        self.U = Parameter(per_gate(glorot, 3)(rng, (n_hidden, 3 * n_hidden)))
+        self.b = Parameter(np.zeros(3 * n_hidden, np.float32))
+        self.b_h = Parameter(np.zeros(3 * n_hidden, np.float32)) if reset == "after" else None
+
+    def __call__(
+        self, v: Array, h: Array, rng: np.random.Generator | None = None
+    ) -> tuple[Array, Backward]:
+        U, b, b_h = self.U, self.b, self.b_h
+        a = v + b.value  # (1)
+
+        if b_h is None:
+            h_next, saved = gru_step_before(a, h, U.value)  # (2)
+        else:
+            h_next, saved = gru_step_after(a, h, U.value, b_h.value)  # (2)
+
+        def backward(dh_next: Array) -> Array:
+            if b_h is None:
+                da, dU = gru_step_before_backward(dh_next, saved)  # (2)
+            else:
+                da, dU, db_h = gru_step_after_backward(dh_next, saved)  # (2)
+                b_h.accumulate(db_h)
+            U.accumulate(dU)
+            b.accumulate(da.sum(axis=0))  # (1)
+            return da
+
+        return h_next, backward
