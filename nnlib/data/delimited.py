@@ -34,7 +34,7 @@ def read_columns(
     separator: str,
     names: Sequence[str] | None = None,
     block: int = BLOCK,
-) -> dict[str, "pl.Series"]:
+) -> "pl.DataFrame":
     """The columns named in `kinds` of a delimited file, plain or gzip.
 
     Fields are taken as they stand: there is no quoting.  Blank lines are skipped.
@@ -50,6 +50,8 @@ def read_columns(
         FileNotFoundError: there is no such file.
         DataError: anything else is wrong; file, line and column are named.
     """
+    import polars as pl
+
     if not separator or "\n" in separator:
         raise ValueError(f"separator={separator!r}: one or more characters, no line end")
     path = Path(path)
@@ -67,10 +69,20 @@ def read_columns(
         line = _read_block(path, text, line, names, separator, readers)
     if names is None:
         raise DataError(f"{path} is empty: a header line and events are needed")
-    columns = {name: reader.column() for name, reader in readers.items()}
-    if not len(next(iter(columns.values()))):
+    frame = pl.DataFrame({name: reader.column() for name, reader in readers.items()})
+    if not frame.height:
         raise DataError(f"{path} holds no events: check that this is the right file")
-    return columns
+    return frame
+
+
+def first_line(path: str | Path) -> str:
+    """The first line of a file, plain or gzip, to see from it how the file is written.
+
+    Raises
+        FileNotFoundError, DataError: as for `read_columns`.
+    """
+    text = next(_blocks(Path(path), 1 << 16), b"")
+    return _decode(text.partition(b"\n")[0], Path(path), 1)
 
 
 def _blocks(path: Path, size: int) -> Iterator[bytes]:

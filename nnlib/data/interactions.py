@@ -107,8 +107,8 @@ class Interactions:
             kinds[value] = "number"
         if len(kinds) < 2 + (time is not None) + (value is not None):
             raise ValueError("user, item, time and value must be different columns")
-        columns = read_columns(path, kinds, separator=separator)
-        return cls._build(columns, user, item, time, value)
+        frame = read_columns(path, kinds, separator=separator)
+        return cls.from_frame(frame, user=user, item=item, time=time, value=value)
 
     @classmethod
     def _build(
@@ -118,7 +118,7 @@ class Interactions:
         item: str,
         time: str | None,
         value: str | None,
-        at: Callable[[str], Where] = lambda name: lambda i: f"{name}, event {i}",
+        at: Callable[[str], Where],
     ) -> Self:
         """Encode the named columns and sort events by (user, time), unless they already are.
 
