@@ -5,7 +5,7 @@ CuPy is imported here and in `nnlib.cuda` only, and only once an array is asked 
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from types import ModuleType
 from typing import Any, Literal, TypeAlias, TypeVar, cast
 
@@ -69,6 +69,15 @@ def gpu_problem() -> str | None:
     except cupy.cuda.runtime.CUDARuntimeError as error:
         return f"CuPy finds no CUDA device ({error})"
     return None if count else "CuPy finds no CUDA device"
+
+
+def generator(seed: int | Sequence[int], device: Device) -> np.random.Generator:
+    """A random generator whose draws live on `device`; CPU and GPU streams differ."""
+    if device == "cpu":
+        return np.random.default_rng(seed)
+    check_device(device)
+    state = np.random.SeedSequence(seed).generate_state(1, np.uint64)
+    return cast(np.random.Generator, sys.modules["cupy"].random.default_rng(int(state[0])))
 
 
 def fusable(reference: F) -> F:

@@ -49,12 +49,16 @@ class Histories:
         """Each row cut to its last `n` items."""
         return Histories(self.items, np.maximum(self.start, self.stop - n), self.stop, self.user)
 
-    def flat(self) -> tuple[Array, Array]:
-        """(row, item) of every item of every row, in order; both (Σ lengths,)."""
+    def positions(self) -> tuple[Array, Array]:
+        """(row, position in `items`) of every item of every row, in order; both (Σ lengths,)."""
         lengths = self.lengths
         row = np.repeat(np.arange(len(self)), lengths)
-        ends = np.cumsum(lengths)
-        at = np.arange(len(row)) + np.repeat(self.start - ends + lengths, lengths)
+        before = np.cumsum(lengths) - lengths
+        return row, np.arange(len(row)) + np.repeat(self.start - before, lengths)
+
+    def flat(self) -> tuple[Array, Array]:
+        """(row, item) of every item of every row, in order; both (Σ lengths,)."""
+        row, at = self.positions()
         return row, self.items[at]
 
     def points(self) -> Array:

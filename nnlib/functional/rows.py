@@ -9,6 +9,8 @@ import numpy as np
 
 from nnlib.array import Array, array_module, fusable
 
+ROUNDS = 6  # how often an id may occur for `coalesce` to add by rounds
+
 
 @fusable
 def take_rows(table: Array, ids: Array) -> Array:
@@ -34,19 +36,33 @@ def add_rows(table: Array, ids: Array, values: Array) -> None:
 def coalesce(ids: Array, values: Array) -> tuple[Array, Array]:
     """Sum the rows of `values` that share an id:  (sorted distinct ids, sums).
 
-    A stable sort brings equal ids together, `reduceat` adds up each run: 2-3 times faster than
-    `np.add.at`, and the order of the additions, hence the rounding, is always the same.
+    A stable sort brings equal ids together.  Where none occurs often, first occurrences are
+    copied, then second ones added, then third ones: a batch has few repetitions, and within one
+    round all ids differ.  Otherwise `reduceat` adds up each run.  Either way the order of the
+    additions, hence the rounding, is that of `ids`.
     """
     xp = array_module(ids)
-    if ids.size == 0:
+    if ids.size < 2:
         return ids, values
     order = xp.argsort(ids, kind="stable")
-    sorted_ids = ids[order]
-    first = xp.concatenate([xp.ones(1, bool), sorted_ids[1:] != sorted_ids[:-1]])
+    ids = ids[order]
+    first = xp.empty(len(ids), bool)
+    first[0] = True
+    xp.not_equal(ids[1:], ids[:-1], out=first[1:])
     starts = xp.flatnonzero(first)
     if len(starts) == len(ids):
-        return sorted_ids, values[order]
-    return sorted_ids[starts], xp.add.reduceat(values[order], starts, axis=0)
+        return ids, values[order]
+    again = xp.flatnonzero(~first)
+    group = xp.cumsum(first)[again] - 1
+    occurrence = again - starts[group]  # 1: the second one
+    rounds = int(occurrence.max())
+    if rounds > ROUNDS:
+        return ids[starts], xp.add.reduceat(values[order], starts, axis=0)
+    sums = values[order[starts]]
+    for k in range(1, rounds + 1):
+        now = occurrence == k
+        sums[group[now]] += values[order[again[now]]]
+    return ids[starts], sums
 
 
 @fusable

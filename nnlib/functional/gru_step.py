@@ -1,0 +1,127 @@
+"""One step of a GRU whose previous state is a constant: what GRU4Rec trains with.
+
+Session-parallel training cuts the gradient between steps, so nothing flows into the previous
+state, a third of the backward products is not needed, and the rows whose session just began
+(their state is zero) take no part in the recurrent products at all: the caller puts the C rows
+that carry a state first, B − C fresh rows follow.
+
+    a (B, 3H)   input part x W + b, columns r | z | c
+    h (C, H)    carried states, C ≤ B
+    U (H, 3H)   recurrent weights, columns r | z | c
+"""
+
+from typing import NamedTuple
+
+from nnlib.array import Array, array_module, fusable
+from nnlib.functional.activations import logistic
+
+
+class GRUStepSaved(NamedTuple):
+    """What the backward needs of a step."""
+
+    h: Array  # (C, H) carried states
+    U: Array  # (H, 3H)
+    gates: Array  # (B, 2H) r | z
+    c: Array  # (B, H) candidate
+    gap: Array  # (B, H) c − h
+    inner: Array  # reset before: r ⊙ h (C, H) · reset after: h U_c + b_h,c (B, H)
+
+
+@fusable
+def gru_step_before(a: Array, h: Array, U: Array) -> tuple[Array, GRUStepSaved]:
+    """One GRU step, reset applied before the recurrent product.
+
+        (1) r | z = σ(a_rz + h U_rz)
+        (2) q  = r ⊙ h
+        (3) c  = tanh(a_c + q U_c)
+        (4) h' = h + z ⊙ (c − h)
+    Shapes
+        a (B, 3H) · h (C, H) · U (H, 3H) → h' (B, H)
+    Source
+        Cho et al. 2014, with z as Hidasi et al. 2016 use it (z = 1 takes the candidate).
+    """
+    C, H = h.shape
+    gates = a[:, : 2 * H].copy()
+    gates[:C] += h @ U[:, : 2 * H]
+    logistic(gates, out=gates)  # (1)
+    q = gates[:C, :H] * h  # (2)
+    c = a[:, 2 * H :].copy()
+    c[:C] += q @ U[:, 2 * H :]
+    array_module(a).tanh(c, out=c)  # (3)
+    gap = c.copy()
+    gap[:C] -= h
+    h_next = gates[:, H:] * gap
+    h_next[:C] += h  # (4)
+    return h_next, GRUStepSaved(h, U, gates, c, gap, q)
+
+
+@fusable
+def gru_step_before_backward(dh_next: Array, saved: GRUStepSaved) -> tuple[Array, Array]:
+    """(da, dU) of `gru_step_before`."""
+    h, U, gates, c, gap, q = saved
+    xp = array_module(c)
+    C, H = h.shape
+    da = xp.empty((len(c), 3 * H), c.dtype)
+    da_r, da_z, da_c = da[:, :H], da[:, H : 2 * H], da[:, 2 * H :]
+    slope = gates * (1 - gates)
+    xp.multiply(dh_next, gates[:, H:], out=da_c)  # (4)
+    xp.multiply(dh_next, gap, out=da_z)  # (4)
+    da_c *= 1 - c * c  # (3)
+    xp.multiply(da_c[:C] @ U[:, 2 * H :].T, h, out=da_r[:C])  # (2)
+    da_r[C:] = 0
+    da[:, : 2 * H] *= slope  # (1)
+    dU = xp.empty_like(U)
+    xp.matmul(q.T, da_c[:C], out=dU[:, 2 * H :])  # (3)
+    xp.matmul(h.T, da[:C, : 2 * H], out=dU[:, : 2 * H])  # (1)
+    return da, dU
+
+
+@fusable
+def gru_step_after(a: Array, h: Array, U: Array, b_h: Array) -> tuple[Array, GRUStepSaved]:
+    """One GRU step, reset applied after the recurrent product.
+
+        (1) m  = h U + b_h
+        (2) r | z = σ(a_rz + m_rz)
+        (3) c  = tanh(a_c + r ⊙ m_c)
+        (4) h' = h + z ⊙ (c − h)
+    Shapes
+        a (B, 3H) · h (C, H) · U (H, 3H) · b_h (3H,) → h' (B, H)
+    Source
+        The form of cuDNN and of torch's GRUCell, hence of the official GRU4Rec when it has
+        embeddings.  Differs: torch's z is 1 − z here, the same model with that gate's weights
+        negated.
+    """
+    C, H = h.shape
+    m = array_module(a).empty_like(a)
+    m[:] = b_h
+    m[:C] += h @ U  # (1)
+    gates = a[:, : 2 * H] + m[:, : 2 * H]
+    logistic(gates, out=gates)  # (2)
+    m_c = m[:, 2 * H :]
+    c = gates[:, :H] * m_c
+    c += a[:, 2 * H :]
+    array_module(a).tanh(c, out=c)  # (3)
+    gap = c.copy()
+    gap[:C] -= h
+    h_next = gates[:, H:] * gap
+    h_next[:C] += h  # (4)
+    return h_next, GRUStepSaved(h, U, gates, c, gap, m_c)
+
+
+@fusable
+def gru_step_after_backward(dh_next: Array, saved: GRUStepSaved) -> tuple[Array, Array, Array]:
+    """(da, dU, db_h) of `gru_step_after`."""
+    h, U, gates, c, gap, m_c = saved
+    xp = array_module(c)
+    C, H = h.shape
+    da = xp.empty((len(c), 3 * H), c.dtype)
+    da_r, da_z, da_c = da[:, :H], da[:, H : 2 * H], da[:, 2 * H :]
+    slope = gates * (1 - gates)
+    xp.multiply(dh_next, gates[:, H:], out=da_c)  # (4)
+    xp.multiply(dh_next, gap, out=da_z)  # (4)
+    da_c *= 1 - c * c  # (3)
+    xp.multiply(da_c, m_c, out=da_r)  # (3)
+    da[:, : 2 * H] *= slope  # (2)
+    dm = da.copy()
+    dm[:, 2 * H :] *= gates[:, :H]  # (3)
+    return da, h.T @ dm[:C], dm.sum(axis=0)  # (1)

@@ -1,0 +1,168 @@
+"""Epochs: what every training loop needs around its steps, and nothing of the steps themselves.
+
+    run = Epochs(model, net, optimizer, train, progress=progress, checkpoint=checkpoint)
+    for epoch in run:
+        for batch in batches(...):
+            ...
+            run.record(loss, len(batch))
+    self.losses_ = run.losses
+
+The loop belongs to the model.  This gives it a progress bar, the mean loss of each epoch, a
+checkpoint after each epoch with resume, and a stop when the loss or a parameter is not finite.
+"""
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from nnlib.array import Array, array_module, to_device
+from nnlib.data import Interactions
+from nnlib.layer import Layer
+from nnlib.models.base import Recommender
+from nnlib.models.progress import Bar, Silence
+from nnlib.optim import Optimizer
+from nnlib.storage import read_arrays, write_arrays
+
+CHECK_EVERY = 64  # steps between looks at the losses, so that a GPU is not waited for at each
+
+
+class DivergedError(ArithmeticError):
+    """Training met a loss or a parameter that is not finite."""
+
+
+class Epochs:
+    """Iterates over the epochs of one fit, from the last checkpoint on when resuming.
+
+    Arguments
+        model: gives `epochs`, its settings (a checkpoint belongs to one model) and its name
+        net, optimizer: what a checkpoint holds
+        train: its fingerprint must be that of the data the checkpoint was trained on
+        events: how many training points an epoch has, for the progress bar
+        progress: show a bar with the loss, events per second and the time left
+        checkpoint: file written after every epoch; None writes none
+        resume: go on from `checkpoint` if it exists
+    Raises
+        ValueError: the checkpoint is of another model, other settings or other data.
+        FileExistsError: a checkpoint is there and `resume` is False: nothing is overwritten.
+        DivergedError: while iterating; names the step, the array and the last checkpoint.
+    """
+
+    def __init__(
+        self,
+        model: Recommender,
+        net: Layer,
+        optimizer: Optimizer,
+        train: Interactions,
+        *,
+        events: int,
+        progress: bool = False,
+        checkpoint: str | Path | None = None,
+        resume: bool = False,
+    ) -> None:
+        self.net, self.optimizer = net, optimizer
+        settings = model.settings()
+        self.epochs: int = settings.pop("epochs")  # more of them may be asked for on resuming
+        self.header = {
+            "checkpoint": type(model).__name__,
+            "settings": json.loads(json.dumps(settings)),
+            "data": train.fingerprint(),
+        }
+        self.path = None if checkpoint is None else Path(checkpoint)
+        self.losses: list[float] = []
+        self.step = 0
+        self._pending: list[tuple[Array, int]] = []
+        self._sum, self._n = 0.0, 0
+        name = type(model).__name__
+        self._bar = Bar(name, events, self.epochs) if progress else Silence()
+        if self.path is not None and self.path.exists():
+            if not resume:
+                raise FileExistsError(
+                    f"{self.path}: the checkpoint of an interrupted run is here; "
+                    "resume it or delete it"
+                )
+            self._read(self.path)
+
+    def __iter__(self) -> Iterator[int]:
+        with self._bar:
+            for epoch in range(len(self.losses), self.epochs):
+                self._bar.start(epoch)
+                yield epoch
+                self._look()
+                self._check_parameters()
+                self.losses.append(self._sum / max(self._n, 1))
+                self._sum, self._n = 0.0, 0
+                if self.path is not None:
+                    self._write(self.path)
+
+    def record(self, loss: Array, events: int) -> None:
+        """Note the loss of a step, a 0-d array: the mean over its `events` points."""
+        self.step += 1
+        self._pending.append((loss, events))
+        if len(self._pending) == CHECK_EVERY:
+            self._look()
+
+    def _look(self) -> None:
+        """Add up the noted losses; the one place where a GPU is waited for."""
+        first = self.step - len(self._pending) + 1
+        seen = 0
+        for i, (loss, events) in enumerate(self._pending):
+            value = float(loss)
+            if not math.isfinite(value):
+                raise DivergedError(self._story(f"the loss of step {first + i} is {value}"))
+            self._sum += value * events
+            self._n += events
+            seen += events
+        self._pending.clear()
+        if seen:
+            self._bar.advance(seen, self._sum / self._n)
+
+    def _check_parameters(self) -> None:
+        if name := self._bad_parameter():
+            raise DivergedError(self._story(f"after step {self.step}, {name} is not finite"))
+
+    def _bad_parameter(self) -> str | None:
+        for name, p in self.net.named_parameters():
+            if not bool(array_module(p.value).isfinite(p.value).all()):
+                return name
+        return None
+
+    def _story(self, what: str) -> str:
+        epoch = len(self.losses) + 1
+        array = self._bad_parameter()
+        where = f"; first array with such values: {array}" if array else "; all parameters finite"
+        if self.path is None or not self.losses:
+            good = "no checkpoint was written"
+        else:
+            good = f"the last good checkpoint is {self.path} (epoch {len(self.losses)})"
+        return f"epoch {epoch}: {what}{where}; {good}; lower lr and start again"
+
+    def _write(self, path: Path) -> None:
+        arrays = {f"net.{name}": p.value for name, p in self.net.named_parameters()}
+        arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.arrays().items()}
+        write_arrays(path, arrays, {**self.header, "losses": self.losses, "step": self.step})
+
+    def _read(self, path: Path) -> None:
+        arrays, header = read_arrays(path)
+        for key, what in (
+            ("checkpoint", "another kind of model"),
+            ("settings", "other settings"),
+            ("data", "other training data"),
+        ):
+            if header.get(key) != self.header[key]:
+                raise ValueError(f"{path}: a checkpoint of {what}: delete it or train as before")
+        try:
+            self.losses, self.step = list(header["losses"]), int(header["step"])
+            for name, p in self.net.named_parameters():
+                saved = arrays[f"net.{name}"]
+                p.value[...] = (
+                    saved if isinstance(p.value, np.ndarray) else to_device(saved, "cuda")
+                )
+            prefix = "optimizer."
+            self.optimizer.restore(
+                {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
+            )
+        except (KeyError, ValueError, TypeError) as error:
+            raise ValueError(f"{path}: a damaged checkpoint ({error}): delete it") from error

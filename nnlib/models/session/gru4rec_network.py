@@ -1,0 +1,172 @@
+"""The network of GRU4Rec: items → recurrent layers → scores of the items of a step."""
+
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
+
+import numpy as np
+
+from nnlib.array import Array, Backward, array_module
+from nnlib.functional.rows import add_rows, distinct, take_rows
+from nnlib.init import glorot, per_gate
+from nnlib.layer import Layer
+from nnlib.layers.dense import Dense
+from nnlib.layers.dropout import Dropout
+from nnlib.layers.embedding import Embedding
+from nnlib.layers.gru_step import GRUStep
+from nnlib.parameter import Parameter
+
+
+class ScoreBlock(NamedTuple):
+    """The items that a step looks up, each once.
+
+    The paper's score block has a column for every target of the batch and every extra negative,
+    many of them of the same item.  Equal columns have equal scores, so every item is scored once
+    and `column_of` says which scored column stands for a column of the paper.
+    """
+
+    item: Array  # (B,) the inputs
+    ids: Array  # (n,) distinct items
+    first: int  # the U = n − first ids from here on are scored, those before are inputs only
+    item_at: Array  # (B,) where the inputs are among the ids; empty unless the table is shared
+    column_of: Array  # (B + S,) the scored column, 0…U−1, of each target, then of each negative
+
+    @property
+    def column(self) -> Array:
+        """The scored column of each row's target, (B,)."""
+        return self.column_of[: len(self.item)]
+
+
+class GRU4RecNetwork(Layer):
+    """One step of GRU4Rec on B sessions side by side.
+
+        (1) x  = dropout(E[item])                     without embedding: v = V[item] replaces (2)
+        (2) v  = x W_in
+        (3) h' = dropout(GRU(v, h))                   the state h of the step before is a constant
+        (4) s  = h' W[ids]ᵀ + b[ids]
+    With several layers (2) and (3) repeat, x being h' of the layer below.
+
+    Shapes
+        block of U scored items · states: per layer (C, H), C ≤ B: rows carried on, the others
+        start at zero → scores (B, U), states: per layer (B, H)
+    Arguments
+        n_items: N
+        hidden: H of every layer
+        embedding: "shared" (E is W, one table for input and output), D (a table E of its own,
+            (N, D)), or None (one-hot input: a row of V (N, 3H) for each item)
+        dropout_embed: of (1); without embedding it replaces dropout_hidden in the first layer
+        dropout_hidden: of (3); the next step sees the dropped state
+        reset: of the GRU in each layer, "before" or "after" the recurrent product
+        rng: draws every table and matrix, Glorot-uniform per gate; biases start at 0
+    Source
+        Hidasi et al. 2016; Hidasi & Karatzoglou 2018.  The places of dropout are those of the
+        authors' PyTorch code.
+    """
+
+    def __init__(
+        self,
+        n_items: int,
+        hidden: Sequence[int],
+        embedding: Literal["shared"] | int | None,
+        *,
+        dropout_embed: float,
+        dropout_hidden: float,
+        reset: Sequence[Literal["before", "after"]],
+        rng: np.random.Generator,
+    ) -> None:
+        gates = per_gate(glorot, 3)
+        n_in = hidden[-1] if embedding == "shared" else embedding
+        self.embed: Embedding | None = None
+        self.inputs: list[Layer] = []
+        if n_in is None:
+            self.inputs.append(Embedding(n_items, 3 * hidden[0], rng=rng, init=gates))
+        elif embedding != "shared":
+            self.embed = Embedding(n_items, n_in, rng=rng, init=glorot)
+        for n, m in zip([n_in, *hidden], hidden, strict=False):
+            if n is not None:
+                self.inputs.append(Dense(n, 3 * m, rng=rng, init=gates, bias=False))
+        self.cells = [GRUStep(m, rng=rng, reset=r) for m, r in zip(hidden, reset, strict=True)]
+        self.W = Parameter(glorot(rng, (n_items, hidden[-1])))
+        self.b = Parameter(np.zeros(n_items, np.float32))
+        self.drop_embed = Dropout(dropout_embed)
+        self.drop_hidden = [Dropout(dropout_hidden) for _ in hidden]
+        if n_in is None:
+            self.drop_hidden[0] = Dropout(dropout_embed)
+        self.shared = embedding == "shared"
+        self.scratch = np.zeros(n_items, np.int32)  # of `distinct`
+
+    def block(self, item: Array, target: Array, negative: Array) -> ScoreBlock:
+        """The rows a step looks up: of targets and negatives, and of inputs if W is shared."""
+        n = len(item) if self.shared else 0
+        columns = [item[:n], target, negative]
+        ids, at = distinct(array_module(item).concatenate(columns), self.scratch)
+        first = int(at[n:].min()) if n else 0  # ids that occur among the inputs only come first
+        return ScoreBlock(item, ids, first, at[:n], at[n:] - first)
+
+    def __call__(
+        self, block: ScoreBlock, states: Sequence[Array], rng: np.random.Generator | None = None
+    ) -> tuple[tuple[Array, list[Array]], Backward]:
+        W, b, first = self.W, self.b, block.first
+        rows = take_rows(W.value, block.ids)
+        scored, scored_ids = rows[first:], block.ids[first:]
+
+        if self.shared:
+            x, back_embed = take_rows(rows, block.item_at), None
+        elif self.embed is not None:
+            x, back_embed = self.embed(block.item)
+        else:
+            x, back_embed = block.item, None  # (1)
+        if x is not block.item:
+            x, back_drop = self.drop_embed(x, rng)
+        (h, states), back_layers = self.layers(x, states, rng)  # (2) (3)
+        s = h @ scored.T
+        s += take_rows(b.value, scored_ids)  # (4)
+
+        def backward(ds: Array) -> None:
+            b.accumulate_rows(scored_ids, ds.sum(axis=0), distinct=True)  # (4)
+            dx = back_layers(ds @ scored)  # (4) (3) (2)
+            drows = array_module(ds).empty_like(rows)
+            drows[:first] = 0
+            drows[first:] = ds.T @ h  # (4)
+            if dx is not None:
+                dx = back_drop(dx)
+            if self.shared:
+                add_rows(drows, block.item_at, dx)  # (1)
+            elif back_embed is not None:
+                back_embed(dx)
+            W.accumulate_rows(block.ids, drows, distinct=True)
+
+        return (s, states), backward
+
+    def layers(
+        self, x: Array, states: Sequence[Array], rng: np.random.Generator | None = None
+    ) -> tuple[tuple[Array, list[Array]], Backward]:
+        """Equations (2) and (3) of all layers: (h of the last, h of each), backward(dh) → dx."""
+        new, backwards = [], []
+        for enter, cell, drop, h in zip(
+            self.inputs, self.cells, self.drop_hidden, states, strict=True
+        ):
+            v, back_enter = enter(x, rng)  # (2)
+            x, back_cell = cell(v, h)
+            x, back_drop = drop(x, rng)  # (3)
+            new.append(x)
+            backwards += [back_enter, back_cell, back_drop]
+
+        def backward(dx: Array) -> Array | None:
+            for back in reversed(backwards):
+                dx = back(dx)
+            return dx
+
+        return (x, new), backward
+
+    def start(self, n: int) -> list[Array]:
+        """The states of `n` sessions of which nothing was read: zeros, (n, H) for each layer."""
+        xp = array_module(self.W.value)
+        return [xp.zeros((n, cell.n_hidden), self.W.value.dtype) for cell in self.cells]
+
+    def read(self, item: Array, states: Sequence[Array]) -> list[Array]:
+        """The states after one more item in each session, (B,), without dropout."""
+        if self.shared:
+            x = take_rows(self.W.value, item)
+        else:
+            x = item if self.embed is None else self.embed(item)[0]
+        return self.layers(x, states)[0][1]
