@@ -1,0 +1,27 @@
+"""Losses: functions  loss, backward = f(scores, ...);  dscores = backward().
+
+The loss is 0-d, of the scores' dtype, a mean over the batch, in nats where it is a likelihood.
+`backward(dloss=1.0)` returns ∂loss/∂scores · dloss, a new array each time.  Targets, counts and
+weights are data: they get no gradient.
+"""
+
+from nnlib.losses.classification import (
+    cross_entropy,
+    kl_divergence,
+    logistic,
+    soft_cross_entropy,
+)
+from nnlib.losses.ranking import bpr, bpr_max, top1, top1_max
+from nnlib.losses.regression import squared
+
+__all__ = [
+    "bpr",
+    "bpr_max",
+    "cross_entropy",
+    "kl_divergence",
+    "logistic",
+    "soft_cross_entropy",
+    "squared",
+    "top1",
+    "top1_max",
+]

@@ -1,0 +1,107 @@
+"""Weighted softmax over rows in as few passes as possible, for losses over many columns.
+
+A training step of a recommender spends its elementwise time here: (B, U) scores, a few hundred
+rows and a few thousand columns.  Only what `cross_entropy` and the ranking losses share is here;
+the activation is `nnlib.functional.activations.softmax`.
+"""
+
+import numpy as np
+
+from nnlib.array import Array, array_module, fusable
+
+BLOCK = 65_536  # elements of a block of rows: a handful of such float32 arrays fit a 2 MB cache
+
+# Where exp(s) of single precision is exact without subtracting the row's maximum first: a sum
+# between these bounds has not overflowed, and its larger terms have not lost bits to underflow.
+SMALLEST_SUM, LARGEST_SUM = 1e-15, 1e15
+LARGEST_LOG_WEIGHT = 30.0
+
+
+@fusable
+def exp_sum(
+    s: Array, log_weight: Array | None = None, leave_out: Array | None = None
+) -> tuple[Array, Array, Array]:
+    """Numerators and denominators of a weighted softmax, and the shift that both share.
+
+        (1) e_bj = w_bj exp(s_bj − shift_b)
+        (2) z_b  = Σ_j e_bj
+    The softmax is e / z, its log-sum-exp log z + shift.
+
+    shift is the row's maximum where it must be, and 0 where exp is safe without, which saves two
+    passes over s.  The weight enters as a factor after exp, in place: half the cost of adding its
+    logarithm before.  z is a product with a vector of ones: a third of the cost of `sum`.
+
+    Shapes
+        s (B, U) · log_weight (U,) · leave_out (B,) int → e (B, U), z (B,), shift (B,)
+    Arguments
+        log_weight: log w_j, −∞ for a column that does not count; None: 0
+        leave_out: a column of each row of which one of its w_j equal copies is left out, so that
+            it weighs w_j − 1
+    Where no column has weight, e = 0 and z = 1.
+    """
+    if isinstance(s, np.ndarray) and _moderate(log_weight):
+        e, z = _exp_sum_without_shift(s, log_weight, leave_out)
+        if in_safe_range(z):
+            return e, z, np.zeros_like(z)
+    xp = array_module(s)
+    a = s if log_weight is None else s + log_weight
+    with np.errstate(divide="ignore", invalid="ignore"):
+        if leave_out is not None:
+            rows = xp.arange(len(s))
+            a = xp.array(a)
+            a[rows, leave_out] += xp.log1p(-1 / _weights(s, log_weight)[leave_out])
+        shift = a.max(axis=1)
+        shift = xp.where(shift == -xp.inf, xp.zeros_like(shift), shift)
+        e = xp.exp(a - shift[:, None])  # (1)
+    z = e.sum(axis=1)  # (2)
+    return e, xp.where(z == 0, xp.ones_like(z), z), shift
+
+
+def _exp_sum_without_shift(
+    s: Array, log_weight: Array | None, leave_out: Array | None
+) -> tuple[Array, Array]:
+    e, z = np.empty_like(s), np.empty(len(s), s.dtype)
+    w, ones = _weights(s, log_weight), np.ones(s.shape[1], s.dtype)
+    n = rows_per_block(s)
+    with np.errstate(over="ignore", invalid="ignore"):
+        for start in range(0, len(s), n):
+            block = e[start : start + n]
+            np.exp(s[start : start + n], out=block)  # (1)
+            if log_weight is not None:
+                block *= w
+            if leave_out is not None:
+                column = leave_out[start : start + n]
+                block[np.arange(len(block)), column] *= 1 - 1 / w[column]
+            np.matmul(block, ones, out=z[start : start + n])  # (2)
+    return e, z
+
+
+def scale_rows(x: Array, factor: Array) -> Array:
+    """factor_b · x_bj as a new array of x's dtype; `einsum` because it beats broadcasting here."""
+    factor = factor.astype(x.dtype, copy=False)
+    if isinstance(x, np.ndarray):
+        return np.einsum("bj,b->bj", x, factor)
+    return x * factor[:, None]
+
+
+def rows_per_block(s: Array) -> int:
+    """Rows of s (B, U) that make a block of at most `BLOCK` elements, at least 1."""
+    return max(1, BLOCK // max(1, int(s.shape[1])))
+
+
+def in_safe_range(*sums: Array) -> bool:
+    """Whether sums of exponentials, on the host, are exact without a shift; False for NaN."""
+    return all(z.size == 0 or SMALLEST_SUM < z.min() <= z.max() < LARGEST_SUM for z in sums)
+
+
+def _moderate(log_weight: Array | None) -> bool:
+    if log_weight is None:
+        return True
+    return bool(log_weight.min() > -LARGEST_LOG_WEIGHT and log_weight.max() < LARGEST_LOG_WEIGHT)
+
+
+def _weights(s: Array, log_weight: Array | None) -> Array:
+    xp = array_module(s)
+    if log_weight is None:
+        return xp.ones(s.shape[1], s.dtype)
+    return xp.exp(log_weight).astype(s.dtype, copy=False)

@@ -1,0 +1,116 @@
+"""Losses of classification, each fused with the softmax or sigmoid before it.
+
+Fused, because −log of a softmax is exact where the softmax itself underflows, and because the
+derivative by the scores is the plain difference of what is predicted and what was wanted.
+"""
+
+from nnlib.array import Array, Backward, array_module
+from nnlib.functional import activations
+from nnlib.functional.softmax import exp_sum, scale_rows
+
+
+def cross_entropy(
+    scores: Array, target: Array, log_count: Array | None = None
+) -> tuple[Array, Backward]:
+    """Softmax cross-entropy with one right column per row: mean over the batch, in nats.
+
+        (1) e_bj = exp(s_bj + c_j),  z_b = Σ_j e_bj                  c = log_count
+        (2) L = 1/B Σ_b (log z_b − s_bt)                            t = target_b
+    `log_count` gives a column weight e^c_j in the sum: log n if it stands for n equal columns (an
+    item drawn n times, scored once), −logq · log q_j as correction for sampling by probability q,
+    the sum of both, −∞ for a column that does not count.  It is not part of the score s_bt.
+
+    Backward
+        ∂L/∂s_bj = (p_bj − [j = t]) / B  with  p = e / z.
+    Shapes
+        scores (B, N) · target (B,) int · log_count (N,) → L ()
+    """
+    xp, B = array_module(scores), len(scores)
+    rows = xp.arange(B)
+    e, z, shift = exp_sum(scores, log_count)  # (1), both divided by exp(shift)
+    loss = (xp.log(z) + (shift - scores[rows, target])).mean()  # (2)
+
+    def backward(dloss: Array | float = 1.0) -> Array:
+        ds = scale_rows(e, dloss / B / z)  # (2) (1)
+        ds[rows, target] -= dloss / B
+        return ds
+
+    return loss, backward
+
+
+def soft_cross_entropy(scores: Array, target: Array) -> tuple[Array, Backward]:
+    """Softmax cross-entropy with a distribution as target: mean over the batch, in nats.
+
+        (1) e_bj = exp(s_bj),  z_b = Σ_j e_bj
+        (2) L = 1/B Σ_b Σ_j t_bj (log z_b − s_bj)
+    `target` need not sum to 1: with counts, such as the 0s and 1s of a user's items, it is the
+    negative log-likelihood of a multinomial.
+
+    Backward
+        ∂L/∂s_bj = (n_b p_bj − t_bj) / B  with  p = e / z,  n_b = Σ_j t_bj.
+    Shapes
+        scores (B, N) · target (B, N), ≥ 0 → L ()
+    """
+    xp, B = array_module(scores), len(scores)
+    e, z, shift = exp_sum(scores)  # (1)
+    log_z = (xp.log(z) + shift)[:, None]
+    loss = (target * (log_z - scores)).sum() / B  # (2)
+
+    def backward(dloss: Array | float = 1.0) -> Array:
+        ds = scale_rows(e, dloss / B * target.sum(axis=1) / z)  # (2) (1)
+        ds -= target * (dloss / B)
+        return ds
+
+    return loss, backward
+
+
+def kl_divergence(scores: Array, target: Array) -> tuple[Array, Backward]:
+    """Divergence of a softmax from a target distribution: mean over the batch, in nats.
+
+        (1) p = softmax(s)
+        (2) L = 1/B Σ_b KL(t_b ‖ p_b) = 1/B Σ_b Σ_j t_bj (log t_bj − log p_bj)       0 log 0 = 0
+    It is soft_cross_entropy less the entropy of the target, hence 0 at best.
+
+    Backward
+        ∂L/∂s_bj = (p_bj − t_bj) / B  for  Σ_j t_bj = 1.
+    Shapes
+        scores (B, N) · target (B, N), rows ≥ 0 that sum to 1 → L ()
+    """
+    xp, B = array_module(scores), len(scores)
+    e, z, shift = exp_sum(scores)  # (1)
+    log_p = scores - (xp.log(z) + shift)[:, None]
+    log_t = xp.log(xp.where(target > 0, target, 1))
+    loss = (target * (log_t - log_p)).sum() / B  # (2)
+
+    def backward(dloss: Array | float = 1.0) -> Array:
+        ds = scale_rows(e, dloss / B / z)  # (2) (1)
+        ds -= target * (dloss / B)
+        return ds
+
+    return loss, backward
+
+
+def logistic(
+    scores: Array, target: Array, weight: Array | float | None = None
+) -> tuple[Array, Backward]:
+    """Cross-entropy of independent yes/no outputs: sum over outputs, mean over the batch, nats.
+
+        (1) p = σ(s)
+        (2) L = −1/B Σ w (y log p + (1 − y) log(1 − p)) = 1/B Σ w (softplus(s) − y s)
+    Backward
+        ∂L/∂s = w (p − y) / B.
+    Shapes
+        scores (B, ...) · target like scores, in [0, 1] · weight broadcasts to scores → L ()
+    """
+    xp, B = array_module(scores), len(scores)
+    softplus = xp.maximum(scores, 0) + xp.log1p(xp.exp(-abs(scores)))
+    losses = softplus - target * scores
+    loss = (losses if weight is None else weight * losses).sum() / B  # (2)
+
+    def backward(dloss: Array | float = 1.0) -> Array:
+        ds = activations.logistic(scores)  # (1)
+        ds -= target  # (2)
+        ds *= dloss / B if weight is None else weight * (dloss / B)
+        return ds
+
+    return loss, backward
