@@ -38,7 +38,7 @@ def write_arrays(path: str | Path, arrays: Mapping[str, Array], header: Mapping[
     """Write arrays and a JSON header as one safetensors file."""
     from safetensors.numpy import save_file
 
-    host = {name: np.ascontiguousarray(to_host(array)) for name, array in arrays.items()}
+    host = {name: np.asarray(to_host(array), order="C") for name, array in arrays.items()}
     with replacing(path) as temporary:
         save_file(host, temporary, metadata={"nnlib": json.dumps(header)})
         with temporary.open("rb") as file:
