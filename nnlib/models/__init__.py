@@ -1,0 +1,60 @@
+"""Recommenders, and a reader that finds out which of them a file holds."""
+
+from pathlib import Path
+
+from nnlib.models.base import NotFittedError, Recommender, Session
+from nnlib.models.baselines.bayes import BayesCeiling
+from nnlib.models.baselines.item_knn import ItemKNN
+from nnlib.models.baselines.markov import Markov
+from nnlib.models.baselines.popularity import Popularity
+from nnlib.models.baselines.session_knn import SessionKNN
+from nnlib.models.baselines.session_popularity import SessionPopularity
+from nnlib.models.baselines.vsknn import VSKNN
+from nnlib.models.session.gru4rec import GRU4Rec
+from nnlib.storage import read_arrays
+
+__all__ = [
+    "MODELS",
+    "VSKNN",
+    "BayesCeiling",
+    "GRU4Rec",
+    "ItemKNN",
+    "Markov",
+    "NotFittedError",
+    "Popularity",
+    "Recommender",
+    "Session",
+    "SessionKNN",
+    "SessionPopularity",
+    "load_model",
+]
+
+MODELS: dict[str, type[Recommender]] = {  # what can be trained and saved, by name
+    "BayesCeiling": BayesCeiling,
+    "GRU4Rec": GRU4Rec,
+    "ItemKNN": ItemKNN,
+    "Markov": Markov,
+    "Popularity": Popularity,
+    "SessionKNN": SessionKNN,
+    "SessionPopularity": SessionPopularity,
+    "VSKNN": VSKNN,
+}
+
+
+def load_model(path: str | Path) -> Recommender:
+    """Read a model that `save` wrote, of whichever class it is.
+
+    Raises
+        FileNotFoundError: there is no such file.
+        ValueError: it is no model file, is damaged, or holds a model that this nnlib does not know.
+    """
+    _, header = read_arrays(path)
+    if "checkpoint" in header:
+        raise ValueError(
+            f"{path}: a checkpoint of an unfinished {header['checkpoint']}, not a model: "
+            "finish the training first"
+        )
+    name = header.get("model")
+    if not isinstance(name, str) or name not in MODELS:
+        raise ValueError(f"{path}: holds {name!r}, no model of this nnlib ({', '.join(MODELS)})")
+    return MODELS[name].load(path)

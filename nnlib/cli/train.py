@@ -1,0 +1,171 @@
+"""`nnlib train`: from a file of clicks to a model file."""
+
+import inspect
+import time as clock
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from nnlib.cli.settings import (
+    ItemColumn,
+    SessionColumn,
+    TimeColumn,
+    build_model,
+    check_output,
+    choose_model,
+    parse_assignments,
+    read_config,
+    read_log,
+)
+from nnlib.cli.terminal import AsJson, Stop, console, print_json, progress_wanted
+
+if TYPE_CHECKING:
+    from nnlib.data import Interactions
+    from nnlib.models.base import Recommender
+
+
+def train(
+    log: Annotated[Path, typer.Argument(metavar="TRAIN.tsv", help="Clicks to learn from.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Model file to write.")],
+    test: Annotated[Path | None, typer.Option(help="Clicks to evaluate on afterwards.")] = None,
+    config: Annotated[Path | None, typer.Option(help="Settings in TOML, see above.")] = None,
+    model: Annotated[str | None, typer.Option(help="GRU4Rec (default) or a baseline.")] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the clicks.")] = None,
+    lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
+    loss: Annotated[str | None, typer.Option(help="cross-entropy, bpr-max, top1, ...")] = None,
+    seed: Annotated[int | None, typer.Option(help="Same seed, same model.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu or cuda.")] = None,
+    assignments: Annotated[
+        list[str] | None, typer.Option("--set", "-s", help="Any other setting, as name=value.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption.")] = False,
+    user: SessionColumn = "SessionId",
+    item: ItemColumn = "ItemId",
+    time: TimeColumn = "Time",
+    as_json: AsJson = False,
+) -> None:
+    """Train a model on a file of clicks: tab-separated, a header line, one click a line.
+
+    Settings come from --config, a TOML file with a table [model] (name = "GRU4Rec", hidden = [100],
+    ...), and from the options, which win. After every epoch a checkpoint is written beside the
+    model, OUT.checkpoint: when training is interrupted, the same command with --resume goes on
+    from it, to the same result. It is deleted once the model is saved.
+    """
+    options = {"epochs": epochs, "lr": lr, "loss": loss, "seed": seed, "device": device}
+    recommender = _model(model, config, options, assignments or [])
+    check_output(out, {"the training file": log, "--test": test, "--config": config})
+    checkpoint = _checkpoint(recommender, out, resume)
+    clicks = read_log(log, user, item, time)
+    test_clicks = None if test is None else _readable_test(test, clicks, user, item, time)
+
+    fit: dict[str, Any] = {}
+    if checkpoint is not None:
+        fit = {
+            "checkpoint": checkpoint,
+            "resume": resume,
+            "progress": progress_wanted(as_json),
+        }
+    start = clock.perf_counter()
+    try:
+        recommender.fit(clicks, **fit)
+    except KeyboardInterrupt:
+        raise Stop(_interrupted(checkpoint), 130) from None
+    seconds = clock.perf_counter() - start
+    recommender.save(out)
+    if checkpoint is not None:
+        checkpoint.unlink(missing_ok=True)
+    _report(recommender, clicks, test_clicks, seconds, out, as_json)
+
+
+def _model(
+    name: str | None, config: Path | None, options: dict[str, Any], assignments: list[str]
+) -> "Recommender":
+    """The untrained model; a setting given twice on the command line is refused."""
+    configured, settings = (None, {}) if config is None else read_config(config)
+    where = dict.fromkeys(settings, str(config))
+    given = {key: value for key, value in options.items() if value is not None}
+    for key, value in parse_assignments(assignments).items():
+        if key in given:
+            raise Stop(f"--{key} and --set {key}=... are both given: keep one of them")
+        settings[key], where[key] = value, f"--set {key}"
+    settings |= given
+    where |= {key: f"--{key}" for key in given}
+    return build_model(choose_model(name, configured), settings, where)
+
+
+def _checkpoint(model: "Recommender", out: Path, resume: bool) -> Path | None:
+    """Where the checkpoint goes; None for a model that is trained in one go."""
+    path = out.with_name(f"{out.name}.checkpoint")
+    if "checkpoint" not in inspect.signature(model.fit).parameters:
+        if resume:
+            name = type(model).__name__
+            raise Stop(f"--resume: {name} learns in one go, it has no checkpoints: leave it out")
+        return None
+    if path.exists() and not resume:
+        raise Stop(
+            f"{path}: the checkpoint of an interrupted run is here: add --resume to go on from it, "
+            "or delete it"
+        )
+    return path
+
+
+def _readable_test(
+    path: Path, train: "Interactions", user: str, item: str, time: str
+) -> "Interactions":
+    """The test log, which must leave something to predict: better said now than after training."""
+    test = read_log(path, user, item, time)
+    known, _ = test.in_items_of(train.item_ids)
+    if not (known.histories().lengths > 1).any():
+        raise Stop(
+            f"{path}: no session has two clicks on items of the training data: "
+            "there is nothing to evaluate"
+        )
+    return test
+
+
+def _interrupted(checkpoint: Path | None) -> str:
+    if checkpoint is None or not checkpoint.exists():
+        return "interrupted in the first epoch: nothing was written"
+    return f"interrupted: {checkpoint} is kept, the same command with --resume goes on from it"
+
+
+def _report(
+    model: "Recommender",
+    train: "Interactions",
+    test: "Interactions | None",
+    seconds: float,
+    out: Path,
+    as_json: bool,
+) -> None:
+    from nnlib.metrics import evaluate
+
+    result = None if test is None else evaluate(model, test)
+    losses: list[float] = getattr(model, "losses_", [])
+    if as_json:
+        print_json(
+            {
+                "model": type(model).__name__,
+                "settings": model.settings(),
+                "train": {
+                    "events": train.n_events,
+                    "sessions": train.n_users,
+                    "items": train.n_items,
+                },
+                "losses": losses,
+                "seconds": round(seconds, 3),
+                "out": str(out),
+                "evaluation": result and result.to_dict(),
+            }
+        )
+        return
+    terminal = console()
+    terminal.print(
+        f"{type(model).__name__} trained on {train.n_events:,} clicks of {train.n_users:,} "
+        f"sessions on {train.n_items:,} items in {seconds:.1f} s"
+    )
+    if losses:
+        terminal.print("loss by epoch: " + " ".join(f"{loss:.4f}" for loss in losses))
+    if result is not None:
+        terminal.print(str(result))
+    terminal.print(f"saved {out}", soft_wrap=True)
