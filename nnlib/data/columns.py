@@ -162,7 +162,11 @@ def _without_nulls(cells: Column, at: Where) -> Column:
 
 def _as_array(cells: Column) -> Array:
     """A polars series as NumPy array: numbers as such, anything else as objects."""
-    if cells.dtype.is_integer() or cells.dtype.is_float():
+    import polars as pl
+
+    if cells.dtype.is_decimal():
+        cells = cells.cast(pl.Float64)
+    if cells.dtype.is_numeric() and "128" not in str(cells.dtype):  # NumPy has no int128
         return cells.to_numpy()
     return object_array(cells.to_list())
 

@@ -33,7 +33,6 @@ def read_columns(
     *,
     separator: str,
     names: Sequence[str] | None = None,
-    block: int = BLOCK,
 ) -> "pl.DataFrame":
     """The columns named in `kinds` of a delimited file, plain or gzip.
 
@@ -45,7 +44,6 @@ def read_columns(
             first cell is; "number"
         separator: one or more characters
         names: of all columns, of a file without a header; None: the first line has them
-        block: bytes read at once
     Raises
         FileNotFoundError: there is no such file.
         DataError: anything else is wrong; file, line and column are named.
@@ -57,7 +55,7 @@ def read_columns(
     path = Path(path)
     readers: dict[str, _Column] = {name: _READERS[kind]() for name, kind in kinds.items()}
     line = 1  # number of the next block's first line
-    for text in _blocks(path, block):
+    for text in _blocks(path):
         if line == 1:
             text = text.removeprefix(b"\xef\xbb\xbf")  # byte order mark
             if names is None:
@@ -81,11 +79,11 @@ def first_line(path: str | Path) -> str:
     Raises
         FileNotFoundError, DataError: as for `read_columns`.
     """
-    text = next(_blocks(Path(path), 1 << 16), b"")
+    text = next(_blocks(Path(path)), b"")
     return _decode(text.partition(b"\n")[0], Path(path), 1)
 
 
-def _blocks(path: Path, size: int) -> Iterator[bytes]:
+def _blocks(path: Path) -> Iterator[bytes]:
     """The file's bytes, cut at line ends."""
     if path.is_dir():
         raise DataError(f"{path} is a folder: give the file inside it")
@@ -94,7 +92,7 @@ def _blocks(path: Path, size: int) -> Iterator[bytes]:
     try:
         with _open(path) as file:
             rest = b""
-            while part := file.read(size):
+            while part := file.read(BLOCK):
                 cut = part.rfind(b"\n") + 1
                 if cut:
                     yield rest + part[:cut]
