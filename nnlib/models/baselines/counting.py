@@ -1,0 +1,53 @@
+"""What models that count share: a check of the log, sorted keys, sessions as sets, ties.
+
+Counting goes through sorted integers: a pair (a, b) becomes the key a·N + b, a sort brings equal
+keys together, the lengths of the runs are the counts.  Sorting plain integers is what NumPy does
+fastest: 4 million keys take 0.1 s, `np.unique` of them 2.5 s.
+"""
+
+import numpy as np
+
+from nnlib.array import Array
+from nnlib.data import DataError, Interactions
+
+TIE = 1e-6  # smaller than any difference between two scores that should count
+
+
+def check_log(train: Interactions) -> None:
+    """Raise a `DataError` if `train` has fewer than two items or no session of two events."""
+    if train.n_items < 2:
+        raise DataError(f"the training data has {train.n_items} item(s): at least 2 are needed")
+    if not (train.histories().lengths > 1).any():
+        raise DataError(
+            "every training session has a single event: there is no next item to learn; "
+            "check which column is the session"
+        )
+
+
+def tie_break(support: Array) -> Array:
+    """t_i ∈ (0, 10⁻⁶), strictly increasing in popularity; of two equals the smaller code is first.
+
+    Counting models give most items one score, usually 0.  Adding t_i ranks those by popularity and
+    leaves no ties to the evaluation.  It takes float64: the steps are 10⁻⁶ / N.
+
+    Shapes
+        support (N,) → (N,) float64
+    """
+    n_items = len(support)
+    order = np.lexsort((-np.arange(n_items), support))
+    t = np.empty(n_items)
+    t[order] = TIE * np.arange(1, n_items + 1) / (n_items + 1)
+    return t
+
+
+def runs(ordered: Array) -> tuple[Array, Array]:
+    """(start, length) of every run of equal values in a sorted array of integers ≥ 0."""
+    start = np.flatnonzero(np.diff(ordered, prepend=-1))
+    return start, np.diff(start, append=len(ordered))
+
+
+def count_pairs(a: Array, b: Array, n: int) -> tuple[Array, Array, Array]:
+    """The distinct pairs (a, b) in order, and how often each comes; b < n."""
+    key = np.sort(a * n + b)
+    start, count = runs(key)
+    return *np.divmod(key[start], n), count

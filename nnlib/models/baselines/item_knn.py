@@ -1,0 +1,113 @@
+"""ItemKNN: items that share sessions with the last one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from nnlib.array import Array
+from nnlib.data import Histories, Interactions
+from nnlib.models.base import Recommender
+from nnlib.models.baselines.counting import check_log, count_pairs, tie_break
+
+PAIRS = 1 << 22  # co-occurrences written down before they are counted
+
+
+@dataclass(kw_only=True)
+class ItemKNN(Recommender):
+    """Recommend the items whose sessions are most like those of the last item.
+
+        (1) C_ji   = number of training sessions that contain both j and i,   C_jj = 0
+        (2) sim_ji = C_ji / ((supp_j + λ)^α (supp_i + λ)^(1−α))
+        (3) s_i    = sim_{last,i} if i is among the `k` items most similar to last, else 0,
+                     + t_i                        t_i: see `tie_break`
+
+    The damping λ keeps pairs of rare items, together once by chance, from being perfect matches;
+    α < ½ favours rare i, α > ½ popular ones.  Neighbours of item j, the most similar first, are
+    items_[offsets_[j]:offsets_[j+1]].  An empty session gets popularity.
+
+    Arguments
+        k: neighbours kept of each item, ≥ 1
+        damping: λ ≥ 0
+        alpha: α in [0, 1]
+    Raises
+        ValueError: an argument is out of its range.
+        DataError: by `fit`, on fewer than two items or no session of two events.
+    Source
+        The baseline Item-KNN of Hidasi et al. 2016, as in their code.  Differs: a session in which
+        j occurs twice counts once, so C is symmetric; items that are no neighbours are ranked by
+        popularity, there they tie at 0.
+    """
+
+    k: int = 100
+    damping: float = 20.0
+    alpha: float = 0.5
+
+    def __post_init__(self) -> None:
+        if self.k < 1:
+            raise ValueError(f"k={self.k}: an item needs at least 1 neighbour")
+        if not 0 <= self.damping < np.inf:
+            raise ValueError(f"damping={self.damping}: it must be a number of at least 0")
+        if not 0 <= self.alpha <= 1:
+            raise ValueError(f"alpha={self.alpha}: it must lie between 0 and 1")
+
+    def fit(self, train: Interactions) -> Self:
+        check_log(train)
+        N, support = train.n_items, train.support()
+        t = tie_break(support)
+        supp = np.maximum(support + self.damping, 1e-12)  # an item without an event has C = 0
+        of_last, of_other = supp**self.alpha, supp ** (1 - self.alpha)
+        blocks = []
+        for item, other, count in _co_occurrences(train):  # (1)
+            sim = count / (of_last[item] * of_other[other])  # (2)
+            order = np.lexsort((-t[other], -sim, item))
+            item, other, sim = item[order], other[order], sim[order]
+            place = np.arange(len(item)) - np.searchsorted(item, item)
+            near = place < self.k
+            blocks.append((item[near], other[near], sim[near]))
+        item, other, sim = map(np.concatenate, zip(*blocks, strict=True))
+        self.item_ids_ = train.item_ids
+        self.offsets_ = np.searchsorted(item, np.arange(N + 1))
+        self.items_ = other.astype(np.int32)
+        self.similarities_ = sim
+        self.tie_break_ = t
+        return self
+
+    def scores(self, histories: Histories) -> Array:
+        """(3) for each history, (B, N) float64."""
+        self._check_fitted()
+        s = np.tile(self.tie_break_, (len(histories), 1))
+        begun = np.flatnonzero(histories.lengths)
+        last = histories.items[histories.stop[begun] - 1]
+        neighbours = Histories(self.items_, self.offsets_[last], self.offsets_[last + 1])
+        row, at = neighbours.positions()
+        s[begun[row], self.items_[at]] += self.similarities_[at]  # (3)
+        return s
+
+
+def _co_occurrences(train: Interactions) -> Iterator[tuple[Array, Array, Array]]:
+    """(item, other, sessions with both) of every pair with any, a block of items at a time.
+
+    For each item of a block write down the items of all its sessions, sort, and count the runs:
+    time grows with the pairs, not with N², and the size of a block bounds the memory.
+    """
+    N = train.n_items
+    session, item, _ = count_pairs(train.user, train.item, N)  # a session is a set
+    offsets = np.searchsorted(session, np.arange(train.n_users + 1))
+    by_item = np.argsort(item, kind="stable")
+    session_of = session[by_item]  # sessions of item 0, of item 1, …
+    starts = np.searchsorted(item[by_item], np.arange(N + 1))
+
+    size = np.diff(offsets)[session_of]
+    cost = np.concatenate([[0], np.cumsum(size)])[starts]
+    a = 0
+    while a < N:
+        b = max(a + 1, int(np.searchsorted(cost, cost[a] + PAIRS, side="right")) - 1)
+        sessions = session_of[starts[a] : starts[b]]
+        line, other = Histories(item, offsets[sessions], offsets[sessions + 1]).flat()
+        owner = np.repeat(np.arange(b - a), np.diff(starts[a : b + 1]))[line]
+        mine, other, count = count_pairs(a + owner, other, N)
+        two = mine != other  # C_jj = 0
+        yield mine[two], other[two], count[two]
+        a = b
