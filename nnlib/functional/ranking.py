@@ -64,8 +64,8 @@ def bpr_max_in_logs(s: Array, target: Array, count: Array, regularization: float
     e = xp.exp(-abs(y))
     log_sigma = -xp.maximum(y, 0) - xp.log1p(e)  # log σ(s_t − s_j)
     sigma = xp.where(y > 0, e, 1) / (1 + e)
-    pi, lse_s = _softmax(s + log_w)  # (2)
-    r, lse_l = _softmax(s + log_sigma + log_w)  # (1) (2)
+    pi, lse_s = _softmax(y + log_w)  # (2): y instead of s, both less s_t, cancels in (3)
+    r, lse_l = _softmax(y + log_sigma + log_w)  # (1) (2)
     rho = (pi * s * s).sum(axis=1)
     losses = lse_s - lse_l + regularization * rho  # (3)
 
@@ -101,7 +101,8 @@ def bpr_max_block(
         e *= count
         e[rows, target] = e_t * (count[target] - 1)
         Z = e @ ones  # (1)
-    if not in_safe_range(Z, e_t):
+        safe = in_safe_range(Z, e_t, Z / e_t)
+    if not safe:
         return None
     V = np.vecdot(e, d)
     q = np.add(s, 2, out=out)
@@ -110,7 +111,7 @@ def bpr_max_block(
     losses = lam * rho - np.log(e_t * V / Z)  # (2)
 
     np.square(d, out=d)  # (3)
-    last = 1 - e_t / V * np.vecdot(e, d)  # (4)
+    last = 1 - e_t * np.vecdot(e, d) / V  # (4)
     d *= (Z * e_t / V)[:, None]
     q *= lam
     q += (1 - lam * rho)[:, None]

@@ -44,17 +44,18 @@ def exp_sum(
         if in_safe_range(z):
             return e, z, np.zeros_like(z)
     xp = array_module(s)
-    a = s if log_weight is None else s + log_weight
-    with np.errstate(divide="ignore", invalid="ignore"):
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        shift = s.max(axis=1)
+        a = s - shift[:, None]  # before small numbers are added, which large ones would swallow
+        if log_weight is not None:
+            a += log_weight
         if leave_out is not None:
-            rows = xp.arange(len(s))
-            a = xp.array(a)
-            a[rows, leave_out] += xp.log1p(-1 / _weights(s, log_weight)[leave_out])
-        shift = a.max(axis=1)
-        shift = xp.where(shift == -xp.inf, xp.zeros_like(shift), shift)
-        e = xp.exp(a - shift[:, None])  # (1)
+            a[xp.arange(len(s)), leave_out] += xp.log1p(-1 / _weights(s, log_weight)[leave_out])
+        top = a.max(axis=1)
+        top = xp.where(top == -xp.inf, xp.zeros_like(top), top)
+        e = xp.exp(a - top[:, None])  # (1)
     z = e.sum(axis=1)  # (2)
-    return e, xp.where(z == 0, xp.ones_like(z), z), shift
+    return e, xp.where(z == 0, xp.ones_like(z), z), shift + top
 
 
 def _exp_sum_without_shift(

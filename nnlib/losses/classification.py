@@ -27,6 +27,8 @@ def cross_entropy(
     """
     xp, B = array_module(scores), len(scores)
     rows = xp.arange(B)
+    if log_count is not None:
+        log_count = log_count.astype(scores.dtype, copy=False)
     e, z, shift = exp_sum(scores, log_count)  # (1), both divided by exp(shift)
     loss = (xp.log(z) + (shift - scores[rows, target])).mean()  # (2)
 
@@ -52,9 +54,10 @@ def soft_cross_entropy(scores: Array, target: Array) -> tuple[Array, Backward]:
         scores (B, N) · target (B, N), ≥ 0 → L ()
     """
     xp, B = array_module(scores), len(scores)
+    target = target.astype(scores.dtype, copy=False)
     e, z, shift = exp_sum(scores)  # (1)
-    log_z = (xp.log(z) + shift)[:, None]
-    loss = (target * (log_z - scores)).sum() / B  # (2)
+    log_p = (scores - shift[:, None]) - xp.log(z)[:, None]
+    loss = -(target * log_p).sum() / B  # (2)
 
     def backward(dloss: Array | float = 1.0) -> Array:
         ds = scale_rows(e, dloss / B * target.sum(axis=1) / z)  # (2) (1)
@@ -77,8 +80,9 @@ def kl_divergence(scores: Array, target: Array) -> tuple[Array, Backward]:
         scores (B, N) · target (B, N), rows ≥ 0 that sum to 1 → L ()
     """
     xp, B = array_module(scores), len(scores)
+    target = target.astype(scores.dtype, copy=False)
     e, z, shift = exp_sum(scores)  # (1)
-    log_p = scores - (xp.log(z) + shift)[:, None]
+    log_p = (scores - shift[:, None]) - xp.log(z)[:, None]
     log_t = xp.log(xp.where(target > 0, target, 1))
     loss = (target * (log_t - log_p)).sum() / B  # (2)
 
@@ -103,6 +107,9 @@ def logistic(
         scores (B, ...) · target like scores, in [0, 1] · weight broadcasts to scores → L ()
     """
     xp, B = array_module(scores), len(scores)
+    target = target.astype(scores.dtype, copy=False)
+    if weight is not None:
+        weight = xp.asarray(weight, scores.dtype)
     softplus = xp.maximum(scores, 0) + xp.log1p(xp.exp(-abs(scores)))
     losses = softplus - target * scores
     loss = (losses if weight is None else weight * losses).sum() / B  # (2)

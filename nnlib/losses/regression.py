@@ -1,6 +1,6 @@
 """Losses of regression."""
 
-from nnlib.array import Array, Backward
+from nnlib.array import Array, Backward, array_module
 
 
 def squared(y: Array, target: Array, weight: Array | float | None = None) -> tuple[Array, Backward]:
@@ -16,8 +16,10 @@ def squared(y: Array, target: Array, weight: Array | float | None = None) -> tup
         y (B, ...) · target like y · weight broadcasts to y → L ()
     """
     B = len(y)
-    error = y - target
-    weighted = error if weight is None else weight * error
+    error = y - target.astype(y.dtype, copy=False)
+    weighted = error
+    if weight is not None:
+        weighted = array_module(y).asarray(weight, y.dtype) * error
     loss = (weighted * error).sum() * (0.5 / B)  # (1)
 
     def backward(dloss: Array | float = 1.0) -> Array:
