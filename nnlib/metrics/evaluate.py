@@ -198,14 +198,14 @@ class Evaluation(Mapping[str, float]):
         lines = [
             f"{self.model}: {self['n_points']:,} points of {self['n_sessions']:,} sessions, "
             f"each ranks all {self.n_items:,} items (ties: {self.ties})",
-            f"{'k':>5}  {'recall@k':^17}  {'MRR@k':^17}",
+            f"{'k':>5}  {'recall@k':^17}  {'MRR@k':^17}".rstrip(),
         ]
         for cut in self.k:
             columns = [
                 f"{self[key]:.4f} ± {self.stderr[key]:.4f}"
                 for key in (f"recall@{cut}", f"mrr@{cut}")
             ]
-            lines.append(f"{cut:>5}  {columns[0]:^17}  {columns[1]:^17}")
+            lines.append(f"{cut:>5}  {columns[0]:^17}  {columns[1]:^17}".rstrip())
         lines.append("± one standard error, sessions drawn as a whole")
         if self["dropped_events"] or self["dropped_sessions"]:
             lines.append(

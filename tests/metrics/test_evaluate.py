@@ -245,6 +245,7 @@ def test_it_prints_as_a_table_and_fits_into_json():
     )
     assert [line.split()[0] for line in lines[2:6]] == ["1", "5", "10", "20"]
     assert "0.3333 ± " in lines[2]
+    assert not any(line.endswith(" ") for line in lines)
     assert lines[-1].startswith("left out: 2 events on items that the training data does not have")
     assert "NextInLine" in repr(found)
     plain = json.loads(json.dumps(found.to_dict(), allow_nan=False))
