@@ -12,6 +12,7 @@ class RowGradient(NamedTuple):
     ids: Array  # (n,) int
     values: Array  # (n, ...)
     distinct: bool  # True: no id occurs twice
+    looked_up: Array | None = None  # the parameter's rows at distinct ids, if the forward pass has them
 
 
 class Parameter:
@@ -35,14 +36,18 @@ class Parameter:
         else:
             self.grad += g
 
-    def accumulate_rows(self, ids: Array, g: Array, distinct: bool = False) -> None:
+    def accumulate_rows(
+        self, ids: Array, g: Array, distinct: bool = False, looked_up: Array | None = None
+    ) -> None:
         """Add `g[i]` to the gradient of row `ids[i]`.
 
         Ids may repeat, in any shape: ids (...), g (..., *row).  `distinct=True` promises that they
-        do not, which saves the optimizer from looking.
+        do not, which saves the optimizer from looking; `looked_up=value[ids]` then saves it from
+        looking the rows up once more.  Both arrays are given away.
         """
         ids = ids.ravel()
-        self.rows.append(RowGradient(ids, g.reshape(ids.size, *self.value.shape[1:]), distinct))
+        g = g.reshape(ids.size, *self.value.shape[1:])
+        self.rows.append(RowGradient(ids, g, distinct, looked_up))
 
     def dense_grad(self) -> Array:
         """The whole gradient as one new array of the parameter's shape."""
@@ -50,17 +55,18 @@ class Parameter:
             total = array_module(self.value).zeros_like(self.value)
         else:
             total = self.grad.copy()
-        for ids, values, _ in self.rows:
-            add_rows(total, ids, values)
+        for part in self.rows:
+            add_rows(total, part.ids, part.values)
         return total
 
-    def row_grad(self) -> tuple[Array, Array]:
-        """The gradient as (distinct ids, values), for a parameter that has only row gradients."""
+    def row_grad(self) -> RowGradient:
+        """The gradient with distinct ids, for a parameter that has only row gradients."""
         if len(self.rows) == 1 and self.rows[0].distinct:
-            return self.rows[0].ids, self.rows[0].values
+            return self.rows[0]
         xp = array_module(self.value)
         ids = xp.concatenate([part.ids for part in self.rows])
-        return coalesce(ids, xp.concatenate([part.values for part in self.rows]))
+        values = xp.concatenate([part.values for part in self.rows])
+        return RowGradient(*coalesce(ids, values), distinct=True)
 
     def clear(self) -> None:
         """Forget the gradient."""

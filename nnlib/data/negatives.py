@@ -30,10 +30,10 @@ class PopularitySampler:
         self.threshold, self.alias = to_device(threshold, device), to_device(alias, device)
 
     def draw(self, rng: np.random.Generator, n: int) -> Array:
-        """`n` independent items, (n,) int32, on the sampler's device; `rng` must be of it too."""
+        """`n` independent items, (n,) int, on the sampler's device; `rng` must be of it too."""
         xp = array_module(self.alias)
         coin, place = rng.integers(0, 2**32, (2, n), dtype=np.uint32)
-        slot = (place.astype(np.uint64) * len(self.alias) >> 32).astype(np.int32)
+        slot = (place.astype(np.uint64) * len(self.alias) >> 32).astype(np.intp)
         return xp.where(coin < self.threshold.take(slot), slot, self.alias.take(slot))
 
     def stream(self, rng: np.random.Generator, n: int, cache: int = 2**17) -> Iterator[Array]:
@@ -47,7 +47,7 @@ def _alias_table(probabilities: Array) -> tuple[Array, Array]:
     """Thresholds (uint32 fractions of 2³²) and aliases of Vose's method."""
     n = len(probabilities)
     share = (probabilities * n).tolist()
-    alias = np.arange(n, dtype=np.int32)
+    alias = np.arange(n, dtype=np.intp)
     threshold = np.full(n, 2**32 - 1, np.uint32)
     small = [i for i, p in enumerate(share) if p < 1]
     large = [i for i, p in enumerate(share) if p >= 1]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 import numpy as np
 
 from nnlib.array import Array, array_module
-from nnlib.parameter import Parameter, RowGradient
+from nnlib.parameter import Parameter
 
 
 def clip_global_norm(params: Iterable[Parameter], max_norm: float) -> Array:
@@ -40,8 +40,8 @@ def clip_global_norm(params: Iterable[Parameter], max_norm: float) -> Array:
         if p.grad is not None:
             p.grad *= factor.astype(p.grad.dtype)  # (2)
         else:  # a new array: row gradients may be views of a caller's dy
-            ids, values, distinct = p.rows[0]
-            p.rows = [RowGradient(ids, values * factor.astype(values.dtype), distinct)]
+            part = p.rows[0]
+            p.rows = [part._replace(values=part.values * factor.astype(part.values.dtype))]
     return norm
 
 
@@ -51,9 +51,8 @@ def _gather(p: Parameter) -> Array:
         if p.rows:
             p.grad, p.rows = p.dense_grad(), []
         return p.grad
-    ids, values = p.row_grad()
-    p.rows = [RowGradient(ids, values, distinct=True)]
-    return values
+    p.rows = [p.row_grad()]
+    return p.rows[0].values
 
 
 def _square_sum(g: Array) -> Array:

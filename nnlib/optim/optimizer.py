@@ -75,20 +75,16 @@ class Optimizer:
             self.rule(*[a[start : start + CHUNK] for a in arrays])
 
     def _update_rows(self, p: Parameter, *slots: Array) -> None:
-        ids, g = p.row_grad()  # distinct ids, or the scatter would lose updates
-        tables = (p.value, *slots)
-        if not isinstance(g, np.ndarray) or g.size <= CHUNK:
-            self._update_some_rows(tables, ids, g)
-            return
-        n = max(1, CHUNK * len(ids) // g.size)
+        ids, g, _, theta = p.row_grad()  # distinct ids, or the scatter would lose updates
+        n = max(1, CHUNK * len(ids) // max(1, g.size)) if isinstance(g, np.ndarray) else len(ids)
         for start in range(0, len(ids), n):
-            self._update_some_rows(tables, ids[start : start + n], g[start : start + n])
-
-    def _update_some_rows(self, tables: tuple[Array, ...], ids: Array, g: Array) -> None:
-        theta, *slots = [take_rows(table, ids) for table in tables]
-        self.rule(theta, g, *slots)
-        for table, rows in zip(tables, (theta, *slots), strict=True):
-            table[ids] = rows
+            part = slice(start, start + n)
+            chunk = ids[part]
+            rows = [take_rows(p.value, chunk) if theta is None else theta[part]]
+            rows += [take_rows(slot, chunk) for slot in slots]
+            self.rule(rows[0], g[part], *rows[1:])
+            for table, changed in zip((p.value, *slots), rows, strict=True):
+                table[chunk] = changed
 
     def arrays(self) -> dict[str, Array]:
         """All that the next step depends on, for a checkpoint: "t", "lr" and each "<i>.<slot>".

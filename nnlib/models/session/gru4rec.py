@@ -16,6 +16,7 @@ from nnlib.array import (
     check_device,
     generator,
     gpu_problem,
+    keep_freed_memory,
     to_device,
     to_host,
 )
@@ -30,6 +31,7 @@ from nnlib.models.session.gru4rec_network import GRU4RecNetwork, ScoreBlock
 from nnlib.optim import Adagrad
 
 Objective: TypeAlias = Callable[[Array, ScoreBlock, Array, Array], tuple[Array, Backward]]
+Reset: TypeAlias = Literal["before", "after"]
 Loss: TypeAlias = Literal["cross-entropy", "bpr-max", "top1", "top1-max", "bpr"]
 
 LANES = 512  # sessions that an evaluation reads side by side
@@ -89,7 +91,7 @@ class GRU4Rec(Recommender):
     elu: float = 0.5
     epochs: int = 10
     seed: int = 0
-    reset: Literal["before", "after"] | None = None
+    reset: Reset | None = None
     device: Device = "cpu"
 
     def __post_init__(self) -> None:
@@ -114,6 +116,7 @@ class GRU4Rec(Recommender):
             DataError: no session has two events, or there are fewer than two items.
             DivergedError: a loss or parameter is no longer finite.
         """
+        keep_freed_memory()
         sessions = _usable(train).chronological()
         net = self._build(train.n_items)
         optimizer = Adagrad(
@@ -123,7 +126,7 @@ class GRU4Rec(Recommender):
         objective = self._objective(train.support())
         schedule = session_parallel(sessions, self.batch_size, min_rows=1 if self.n_sample else 2)
         schedule = schedule.to(self.device)
-        items = to_device(sessions.items.astype(np.int32), self.device)
+        items = to_device(sessions.items.astype(np.intp), self.device)
 
         run = Epochs(
             self,
@@ -204,14 +207,13 @@ class GRU4Rec(Recommender):
     def restore(self, arrays: dict[str, Array]) -> None:
         if self.device == "cuda" and gpu_problem():
             self.device = "cpu"  # trained on a GPU, used where there is none
-        self.losses_: list[float] = arrays["losses"].tolist()
+        self.losses_ = arrays["losses"].tolist()
         self.net_ = self._build(len(self.item_ids_))
         for name, p in self.net_.named_parameters():
             p.value[...] = to_device(arrays[f"net.{name}"], self.device)
 
     def _build(self, n_items: int) -> GRU4RecNetwork:
-        one_hot = self.embedding is None
-        first = "before" if one_hot else "after"
+        first: Reset = "before" if self.embedding is None else "after"
         network = GRU4RecNetwork(
             n_items,
             self.hidden,
@@ -277,14 +279,14 @@ class LiveSession(Session):
 
     def __init__(self, model: GRU4Rec) -> None:
         super().__init__(model)
-        self.net = model.net_
+        self.net, self.device = model.net_, model.device
         self.states = self.net.start(1)
 
     def click(self, item: Hashable) -> "LiveSession":
         code = self.model._encode([item])
         if len(code):
             self.items.append(item)
-            self.states = self.net.read(to_device(code, self.model.device), self.states)
+            self.states = self.net.read(to_device(code, self.device), self.states)
         return self
 
     def top(self, n: int = 10, *, exclude_seen: bool = False) -> list[tuple[Any, float]]:

@@ -92,7 +92,7 @@ class GRU4RecNetwork(Layer):
         if n_in is None:
             self.drop_hidden[0] = Dropout(dropout_embed)
         self.shared = embedding == "shared"
-        self.scratch = np.zeros(n_items, np.int32)  # of `distinct`
+        self.scratch = np.zeros(n_items, np.intp)  # of `distinct`
 
     def block(self, item: Array, target: Array, negative: Array) -> ScoreBlock:
         """The rows a step looks up: of targets and negatives, and of inputs if W is shared."""
@@ -133,7 +133,7 @@ class GRU4RecNetwork(Layer):
                 add_rows(drows, block.item_at, dx)  # (1)
             elif back_embed is not None:
                 back_embed(dx)
-            W.accumulate_rows(block.ids, drows, distinct=True)
+            W.accumulate_rows(block.ids, drows, distinct=True, looked_up=rows)
 
         return (s, states), backward
 
