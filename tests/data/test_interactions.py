@@ -5,6 +5,7 @@ import decimal
 import pickle
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pandas as pd
@@ -78,8 +79,9 @@ def test_histories_and_their_chronological_order():
 
 
 def test_sessions_that_start_together_keep_the_order_of_their_codes():
-    log = Interactions.from_arrays([3, 1, 2, 0], [0, 0, 0, 0], [5, 5, 1, 5])
-    assert log.chronological().user.tolist() == [2, 0, 1, 3]
+    start = np.random.default_rng(0).integers(5, size=300)  # many: short sorts are always stable
+    log = Interactions.from_arrays(np.arange(300), np.zeros(300, int), start)
+    assert log.chronological().user.tolist() == sorted(range(300), key=lambda m: start[m])
 
 
 def test_without_times_the_rows_are_in_order():
@@ -169,6 +171,9 @@ def test_fingerprint_sees_every_part_and_is_the_same_in_another_process():
         Interactions.from_arrays(USER, ITEM, TIME, TIME),
     ]
     assert len({log.fingerprint(), *(other.fingerprint() for other in changed)}) == 7
+    whole, real = [0, 0], [0.0, 0.0]  # equal, and the same bytes
+    logs = [Interactions.from_arrays([1, 1], [1, 2], t) for t in (whole, real)]
+    assert logs[0].fingerprint() != logs[1].fingerprint()
     code = (
         "from nnlib.data import Interactions;"
         f"print(Interactions.from_arrays({USER}, {ITEM}, {TIME}).fingerprint())"
@@ -236,7 +241,7 @@ PARIS = datetime.timezone(datetime.timedelta(hours=2))
 
 
 @pytest.mark.parametrize(
-    ("time", "seconds"),
+    ("times", "seconds"),
     [
         (["2014-04-07T10:51:09.277Z"], SECONDS),
         (["2014-04-07 12:51:09.277+02:00"], SECONDS),
@@ -257,12 +262,24 @@ PARIS = datetime.timezone(datetime.timedelta(hours=2))
         (pd.Series([MOMENT]), SECONDS),
     ],
 )
-def test_times_of_all_kinds_become_seconds(time, seconds):
-    log = Interactions.from_arrays(["u"], ["i"], time)
+def test_times_of_all_kinds_become_seconds(times, seconds):
+    log = Interactions.from_arrays(["u"], ["i"], times)
     assert log.time.tolist() == [seconds]
-    frame = pl.DataFrame({"t": time, "k": ["x"]})
+    frame = pl.DataFrame({"t": times, "k": ["x"]})
     log = Interactions.from_frame(frame, user="k", item="k", time="t")
     assert log.time.tolist() == [seconds]
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the zone cannot be set here")
+def test_times_without_a_zone_are_utc_wherever_this_runs(monkeypatch):
+    monkeypatch.setenv("TZ", "America/New_York")
+    time.tzset()
+    try:
+        for moment in (MOMENT, MOMENT.isoformat(), MOMENT.isoformat(" ")):
+            assert Interactions.from_arrays([1], [1], [moment]).time.tolist() == [SECONDS]
+    finally:
+        monkeypatch.undo()
+        time.tzset()
 
 
 def test_pandas_times_with_a_zone():

@@ -37,7 +37,7 @@ def test_a_plain_file(write):
 @pytest.mark.parametrize(
     "text",
     [
-        "SessionId\tItemId\tTime\r\n1\t2\t3\r\n1\t3\t4\r\n",
+        "SessionId\tItemId\tTime\r\n1\t2\t3\r\n\r\n1\t3\t4\r\n",
         "\ufeffSessionId\tItemId\tTime\n1\t2\t3\n1\t3\t4",
         "SessionId\tItemId\tTime\n\n1\t2\t3\n\n\n1\t3\t4\n\n",
         "Time\tx\tItemId\tSessionId\n3\t\t2\t1\n4\t?\t3\t1\n",
@@ -119,6 +119,7 @@ def test_times_are_numbers_or_iso_as_the_first_one_is(write):
         (HEADER + "1\t2\t3\n1\t2\n", "line 3: 2 fields instead of 3"),
         (HEADER + "1\t2\t3\n\n1\t2\t3\t4\n1\t2\n", "line 4: 4 fields instead of 3"),
         (HEADER + "1\t2\t3\t\n1\t2\n", "line 2: 4 fields instead of 3"),
+        (HEADER + "1\t2\n1\t2\t3\t4\n", "line 2: 2 fields instead of 3"),
         (HEADER + "1\t2\t3\n1\t\t3\n", "line 3: ItemId is empty"),
         (HEADER + "1\t2\t3\n\t2\t3\n", "line 3: SessionId is empty"),
         (HEADER + "1\t2\t3\n1\t2\tnan\n", "line 3: Time is 'nan', not a finite number"),
