@@ -1,7 +1,35 @@
 """The only forms in which data reaches a model."""
 
+from nnlib.data.batches import SessionParallel, batches, session_parallel
 from nnlib.data.errors import DataError
 from nnlib.data.histories import Histories
 from nnlib.data.interactions import Interactions
+from nnlib.data.negatives import PopularitySampler
+from nnlib.data.readers import (
+    Rsc15Counts,
+    read_movielens,
+    read_rsc15,
+    read_yoochoose,
+    rsc15_split,
+)
+from nnlib.data.split import by_session, by_time, last_out
+from nnlib.data.synthetic import HMMClicks
 
-__all__ = ["DataError", "Histories", "Interactions"]
+__all__ = [
+    "DataError",
+    "HMMClicks",
+    "Histories",
+    "Interactions",
+    "PopularitySampler",
+    "Rsc15Counts",
+    "SessionParallel",
+    "batches",
+    "by_session",
+    "by_time",
+    "last_out",
+    "read_movielens",
+    "read_rsc15",
+    "read_yoochoose",
+    "rsc15_split",
+    "session_parallel",
+]
