@@ -15,6 +15,7 @@ class Adadelta(Optimizer):
         (3) D ← ρ D + (1 − ρ) u²
         (4) θ ← θ − η u
     With D = 0 at first, ε decides the first step: it is √(ε / (1 − ρ)) = 0.0045 by default.
+    As the step is as long as past steps, it comes near a minimum but not to rest there.
 
     Row updates are lazy: G and D of a row without gradient do not decay.
 
