@@ -6,6 +6,7 @@ from nnlib.layers.dropout import Dropout
 from nnlib.layers.embedding import Embedding
 from nnlib.layers.gru import GRU
 from nnlib.layers.gru_cell import GRUCell
+from nnlib.layers.gru_step import GRUStep
 from nnlib.layers.residual import Residual
 from nnlib.layers.scan import Scan
 from nnlib.layers.sequential import Sequential
@@ -16,6 +17,7 @@ __all__ = [
     "Dropout",
     "Embedding",
     "GRUCell",
+    "GRUStep",
     "Residual",
     "Scan",
     "Sequential",

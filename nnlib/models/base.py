@@ -109,7 +109,8 @@ class Recommender:
         if header.get("format") != FORMAT:
             raise ValueError(f"{path}: format {header.get('format')}, this nnlib reads {FORMAT}")
         try:
-            model = cls(**header["settings"])
+            settings = header["settings"].items()
+            model = cls(**{k: tuple(v) if isinstance(v, list) else v for k, v in settings})
             model.item_ids_ = _unpack_ids(arrays.pop("item_ids"), header["ids"])
             model.restore(arrays)
         except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:

@@ -234,9 +234,9 @@ def accuracy(options: argparse.Namespace) -> None:
                 f"{name} seed {seed}: recall@20 {rows[-1][0]:.4f}  mrr@20 {rows[-1][1]:.4f}",
                 flush=True,
             )
-        mean, spread = np.mean(rows, axis=0), np.std(rows, axis=0, ddof=1)
+        (recall, mrr), (d_recall, d_mrr) = np.mean(rows, axis=0), np.std(rows, axis=0, ddof=1)
         print(
-            f"{name}: recall@20 {mean[0]:.4f} ± {spread[0]:.4f}  mrr@20 {mean[1]:.4f} ± {spread[1]:.4f}"
+            f"{name}: recall@20 {recall:.4f} ± {d_recall:.4f}  mrr@20 {mrr:.4f} ± {d_mrr:.4f}"
             f"  (mean and standard deviation over {len(rows)} seeds, {result['n_points']} points)"
         )
 

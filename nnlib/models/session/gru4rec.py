@@ -1,7 +1,7 @@
 """GRU4Rec: session-based recommendation with a recurrent network."""
 
 import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, get_args
@@ -10,7 +10,6 @@ import numpy as np
 
 from nnlib.array import (
     Array,
-    Backward,
     Device,
     array_module,
     check_device,
@@ -23,16 +22,13 @@ from nnlib.array import (
 from nnlib.data import DataError, Histories, Interactions
 from nnlib.data.batches import session_parallel
 from nnlib.data.negatives import PopularitySampler
-from nnlib.functional.activations import elu, tanh
-from nnlib.losses import bpr, bpr_max, cross_entropy, top1, top1_max
 from nnlib.models.base import Recommender, Session
 from nnlib.models.epochs import Epochs
-from nnlib.models.session.gru4rec_network import GRU4RecNetwork, ScoreBlock
+from nnlib.models.session.gru4rec_loss import Loss, Objective, score_block_loss
+from nnlib.models.session.gru4rec_network import GRU4RecNetwork
 from nnlib.optim import Adagrad
 
-Objective: TypeAlias = Callable[[Array, ScoreBlock, Array, Array], tuple[Array, Backward]]
 Reset: TypeAlias = Literal["before", "after"]
-Loss: TypeAlias = Literal["cross-entropy", "bpr-max", "top1", "top1-max", "bpr"]
 
 LANES = 512  # sessions that an evaluation reads side by side
 
@@ -226,52 +222,15 @@ class GRU4Rec(Recommender):
         return network.to(self.device)
 
     def _objective(self, support: Array) -> Objective:
-        """f and the loss on the score block, as (scores, block, target, negative) → loss, backward.
-
-        Every scored column stands for as many columns of the paper's block as its item occurs
-        among targets and negatives; with logQ each of them weighs q^−logq, q its own probability.
-        """
-        if self.loss == "cross-entropy":
-            return self._cross_entropy(support)
-        loss_of = {"bpr-max": self._bpr_max, "top1-max": top1_max, "top1": top1, "bpr": bpr}
-        ranking = loss_of[self.loss]
-        activation = tanh if self.loss in ("top1", "bpr") else self._elu
-
-        def objective(
-            scores: Array, block: ScoreBlock, target: Array, negative: Array
-        ) -> tuple[Array, Backward]:
-            count = array_module(scores).bincount(block.column_of).astype(scores.dtype)
-            y, back_activation = activation(scores)
-            loss, back_loss = ranking(y, block.column, count)
-            return loss, lambda dloss=1.0: back_activation(back_loss(dloss))
-
-        return objective
-
-    def _bpr_max(self, scores: Array, target: Array, count: Array) -> tuple[Array, Backward]:
-        return bpr_max(scores, target, count, regularization=self.bpreg)
-
-    def _elu(self, scores: Array) -> tuple[Array, Backward]:
-        return elu(scores, self.elu) if self.elu else (scores, lambda dy: dy)
-
-    def _cross_entropy(self, support: Array) -> Objective:
-        log_q = to_device(np.log(support.astype(np.float64)), self.device)
-        q_target = array_module(log_q).exp(-self.logq * log_q)
-        q_sample = array_module(log_q).exp(-self.logq * self.sample_alpha * log_q)
-
-        def objective(
-            scores: Array, block: ScoreBlock, target: Array, negative: Array
-        ) -> tuple[Array, Backward]:
-            xp = array_module(scores)
-            weights = None
-            if self.logq:
-                weights = xp.concatenate([q_target.take(target), q_sample.take(negative)])
-            count = xp.bincount(block.column_of, weights)
-            loss, backward = cross_entropy(scores, block.column, xp.log(count).astype(scores.dtype))
-            if self.logq:
-                loss = loss + self.logq * log_q.take(target).mean().astype(scores.dtype)
-            return loss, backward
-
-        return objective
+        return score_block_loss(
+            self.loss,
+            support,
+            bpreg=self.bpreg,
+            elu_alpha=self.elu,
+            logq=self.logq,
+            sample_alpha=self.sample_alpha,
+            device=self.device,
+        )
 
 
 class LiveSession(Session):
