@@ -67,6 +67,11 @@ class Layer:
                 raise ValueError(
                     f"{path}: {name!r} has shape {arrays[name].shape}, the layer {p.value.shape}"
                 )
+            if arrays[name].dtype != p.value.dtype:
+                raise ValueError(
+                    f"{path}: {name!r} is {arrays[name].dtype}, the layer {p.value.dtype}: "
+                    "convert the layer with astype first"
+                )
         for name, p in parameters.items():
             p.value[...] = to_device(arrays[name], "cpu" if _on_host(p.value) else "cuda")
             p.clear()
@@ -80,7 +85,7 @@ class Layer:
                     done.add(id(value))
                     value.value = function(value.value)
                     value.clear()
-            elif isinstance(owner, dict):
+            elif isinstance(owner, dict | list):
                 owner[key] = function(value)
         return self
 

@@ -36,7 +36,6 @@ def check_adjoint(
         y, backward = f(*copies)
         outputs = [np.array(part, copy=True) for part in as_tuple(y)]
         us = [np.asarray(rng.standard_normal(part.shape)) for part in outputs]
-        tiny = rounding(outputs, us, eps) / tolerance
         for name, x, g in gradients(f, backward, copies, us, parameters):
             v, centre = np.asarray(rng.standard_normal(x.shape)), x.copy()
             x[...] = centre + eps * v
@@ -44,6 +43,7 @@ def check_adjoint(
             x[...] = centre - eps * v
             numeric = change(us, above, as_tuple(f(*copies)[0])) / (2 * eps)
             x[...] = centre
+            tiny = rounding(x, outputs, us, eps) / tolerance
             rows.append(_row(name, v, g, numeric, tiny))
     return GradientReport(tuple(rows), (), tolerance)
 

@@ -62,11 +62,10 @@ def check_gradients(
         def evaluate() -> list[Array]:
             return [np.array(part, copy=True) for part in as_tuple(f(*copies)[0])]
 
-        tiny = rounding(outputs, dys, eps) / tolerance
-        rows = [
-            compare(name, x, dx, differences(evaluate, x, dys, eps), tiny)
-            for name, x, dx in analytic
-        ]
+        rows = []
+        for name, x, dx in analytic:
+            tiny = rounding(x, outputs, dys, eps) / tolerance
+            rows.append(compare(name, x, dx, differences(evaluate, x, dys, eps), tiny))
     problems = check_contract(f, *inputs, params=list(parameters.items()), rng=rng)
     return GradientReport(tuple(rows), tuple(problems), tolerance)
 
@@ -128,7 +127,15 @@ def change(dys: Sequence[Array], y_above: Sequence[Array], y_below: Sequence[Arr
     return sum(float(np.vdot(dy, a - b)) for dy, a, b in zip(dys, y_above, y_below, strict=True))
 
 
-def rounding(outputs: Sequence[Array], dys: Sequence[Array], eps: float) -> float:
-    """What of a numeric gradient is only rounding: the last bit of Σ |dy ⊙ y|, divided by ε."""
-    total = sum(float(np.abs(dy * y).sum()) for dy, y in zip(dys, outputs, strict=True))
+def rounding(x: Array, outputs: Sequence[Array], dys: Sequence[Array], eps: float) -> float:
+    """What of a numeric gradient by x may be only rounding: the last bit of Σ |dy ⊙ y|, over ε.
+
+    An output smaller than x, or than 1, counts as that: numbers of that size may have cancelled
+    on the way to it.
+    """
+    size = float(np.max(np.abs(x), initial=1))
+    total = sum(
+        float((np.abs(dy) * np.maximum(np.abs(y), size)).sum())
+        for dy, y in zip(dys, outputs, strict=True)
+    )
     return float(np.finfo(np.float64).eps) * total / eps

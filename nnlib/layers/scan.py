@@ -4,6 +4,7 @@ import numpy as np
 
 from nnlib.array import Array, Backward, array_module
 from nnlib.layer import Layer
+from nnlib.layers.sequential import check_step
 
 
 class Scan(Layer):
@@ -24,6 +25,7 @@ class Scan(Layer):
     """
 
     def __init__(self, cell: Layer) -> None:
+        check_step(cell)
         self.cell = cell
 
     def __call__(
