@@ -19,6 +19,8 @@ from nnlib.cli.train import train
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
+BAD_PATHS = FileNotFoundError | FileExistsError | PermissionError | NotADirectoryError
+
 app = typer.Typer(
     name="nnlib",
     help="Train, evaluate and use session-based recommenders; check gradients; see a demo.",
@@ -64,14 +66,11 @@ def main(args: Sequence[str] | None = None) -> int:
             if stop.code == 130:
                 say("interrupted")
             return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
-        except BrokenPipeError:  # the reader, `head` say, has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            return 1
         except Exception as error:
             code = exit_code(error)
             if code is None:
                 raise
-            say(str(error))
+            say(_sentence(error))
             return code
     return 0
 
@@ -83,11 +82,17 @@ def exit_code(error: Exception) -> int | None:
 
     if isinstance(error, Stop):
         return error.code
-    if isinstance(error, DivergedError):
-        return 1
-    if isinstance(error, ValueError | DeviceError | FileNotFoundError | FileExistsError):
+    if isinstance(error, ValueError | DeviceError | BAD_PATHS):
         return 2
-    return 1 if isinstance(error, OSError) else None
+    return 1 if isinstance(error, DivergedError | OSError | MemoryError) else None
+
+
+def _sentence(error: Exception) -> str:
+    if isinstance(error, MemoryError):
+        return "not enough memory: a smaller model, batch or log would fit"
+    if isinstance(error, OSError) and error.strerror:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    return str(error)
 
 
 def _limit_threads() -> None:

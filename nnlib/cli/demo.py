@@ -14,8 +14,6 @@ from nnlib.cli.settings import check_folder
 from nnlib.cli.terminal import AsJson, Stop, console, print_json, progress_wanted
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from nnlib.data import Interactions
     from nnlib.data.synthetic import HMMClicks
     from nnlib.metrics.evaluate import Evaluation
@@ -48,11 +46,11 @@ def demo(
     if seed < 0:
         raise Stop(f"--seed {seed}: a whole number of at least 0")
     _prepare(out)
-    # Four passes, fixed beforehand: the learning curve is for looking at, nothing is chosen by it.
+    # Fixed beforehand: the learning curve is for looking at, and the test sessions choose nothing.
     network = GRU4Rec(
         hidden=(64,),
         loss="cross-entropy",
-        embedding=None,
+        embedding="shared",
         batch_size=32,
         n_sample=128,
         sample_alpha=0.0,
@@ -74,7 +72,7 @@ def demo(
     if not as_json:
         results.introduce(terminal)
     models = _models(network, world)
-    with _status(terminal, as_json) as status:
+    with _status(as_json) as status:
         for name, model in models.items():
             status(name)
             start = time.perf_counter()
@@ -191,10 +189,12 @@ def _recommend(model_file: Path, test: "Interactions") -> list[dict[str, Any]]:
 
 
 @contextmanager
-def _status(terminal: "Console", as_json: bool) -> Iterator[Callable[[str], None]]:
+def _status(as_json: bool) -> Iterator[Callable[[str], None]]:
     """A line that says which model is at work, for people who watch."""
+    from rich.console import Console
+
     if not progress_wanted(as_json):
         yield lambda text: None
         return
-    with terminal.status("") as status:
-        yield status.update
+    with Console(stderr=True).status("") as status:
+        yield lambda text: status.update(f"{text} ...")

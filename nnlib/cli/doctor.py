@@ -22,7 +22,8 @@ def doctor(as_json: AsJson = False) -> None:
     kernel = f", {blas['kernel']} kernels" if blas["kernel"] else ", kernels unknown"
     threads = f", threads: {blas['threads']}" if blas["threads"] else ""
     out.print(f"[bold]nnlib {report['nnlib']}[/] · Python {report['python']} · {report['system']}")
-    out.print("packages   " + ", ".join(f"{k} {v}" for k, v in report["packages"].items()))
+    packages = ", ".join(f"{name} {version}" for name, version in report["packages"].items())
+    out.print(f"packages   {packages}", soft_wrap=True)
     out.print(f"processor  {report['cores']} core(s), {', '.join(report['simd']) or 'no SIMD'}")
     out.print(f"BLAS       {blas['name']} {blas['version']}{kernel}{threads}")
     out.print(f"           float32 products: {report['gflops']:.0f} GFLOP/s (768 × 768)")

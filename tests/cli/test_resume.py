@@ -1,0 +1,53 @@
+"""A training killed in the middle and resumed gives the bytes of one that was left alone."""
+
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from nnlib.storage import read_arrays
+
+OPTIONS = ["--epochs", "25", "-s", "hidden=[32]", "-s", "n_sample=64", "-s", "dropout_hidden=0.2"]
+PATIENCE = 60  # seconds
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
+def test_killed_and_resumed_equals_uninterrupted(nnlib, logs, tmp_path):
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    checkpoint = tmp_path / "out.checkpoint"
+    options = [logs[0], *OPTIONS, "-s", "momentum=0.3"]
+    assert nnlib("train", *options, "--out", whole).code == 0
+
+    command = ["train", *options, "--out", out]
+    for _ in range(3):  # kills in different epochs
+        _kill_after_a_checkpoint([*map(str, command), "--resume"], checkpoint)
+    assert not out.exists(), "it was killed in the middle"
+    trained = len(read_arrays(checkpoint)[1]["losses"])
+    assert 3 <= trained < 25
+
+    assert nnlib(*command).code == 2, "without --resume nothing is overwritten"
+    assert nnlib(*command, "--resume").code == 0
+    assert out.read_bytes() == whole.read_bytes()
+    assert not checkpoint.exists()
+
+
+def _kill_after_a_checkpoint(command, checkpoint):
+    """Start training, wait until it has written one more checkpoint, kill it."""
+
+    def state():
+        return checkpoint.stat().st_mtime_ns if checkpoint.exists() else None
+
+    before = state()
+    process = subprocess.Popen([sys.executable, "-m", "nnlib.cli", *command])
+    try:
+        end = time.monotonic() + PATIENCE
+        while state() == before:
+            assert process.poll() is None, "training ended before it could be killed"
+            assert time.monotonic() < end, "no checkpoint was written"
+            time.sleep(0.001)
+    finally:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    assert process.returncode == -signal.SIGKILL
