@@ -17,6 +17,7 @@ import contextlib
 import importlib
 import inspect
 import pkgutil
+import warnings
 from collections.abc import Iterator
 from types import CodeType, ModuleType
 from typing import Any
@@ -31,6 +32,12 @@ from nnlib.check.cases import CASES, SIZES, run
 
 # (function, "before → after"): why the gradient stays the same
 EQUIVALENT: dict[tuple[str, str], str] = {}
+
+# Functions that compute loss and gradient in one go, and what they assign before the gradient.
+GRADIENT_AFTER = {"bpr_max_block": "losses", "bpr_max_in_logs": "losses"}
+
+# Modules without cases of their own: the module whose cases run their code.
+CHECKED_BY = {"nnlib.functional.ranking": "nnlib.losses.ranking"}
 
 
 def modules() -> list[ModuleType]:
@@ -55,6 +62,10 @@ def backward_parts(function: ast.FunctionDef) -> list[ast.AST]:
     """What runs when the backward does: all of `op_backward`, else `backward` or a lambda."""
     if function.name.endswith("_backward"):
         return list(function.body)
+    if function.name in GRADIENT_AFTER:
+        first = f"{GRADIENT_AFTER[function.name]} = "
+        at = next(i for i, s in enumerate(function.body) if ast.unparse(s).startswith(first))
+        return list(function.body[at + 1 :])
     parts: list[ast.AST] = []
     for node in ast.walk(function):
         if isinstance(node, ast.FunctionDef) and node.name == "backward":
@@ -111,7 +122,9 @@ def mutants(module: ModuleType, name: str) -> Iterator[tuple[str, CodeType]]:
             for new in slips(old):
                 change = f"{ast.unparse(old)} → {ast.unparse(new)}"
                 Replace(old, new).visit(tree)
-                code = compile(ast.fix_missing_locations(tree), str(module.__file__), "exec")
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore", SyntaxWarning)  # of mutants such as 1[:, None]
+                    code = compile(ast.fix_missing_locations(tree), str(module.__file__), "exec")
                 Replace(new, old).visit(tree)
                 yield change, find_code(code, name)
 
@@ -139,8 +152,9 @@ def running(module: ModuleType, name: str, code: CodeType) -> Iterator[None]:
 
 def noticed(module: ModuleType) -> bool:
     """Whether a case of the module fails, or its backward no longer runs at all."""
+    checked_by = CHECKED_BY.get(module.__name__, module.__name__)
     for case in CASES:
-        if case.target.__module__ == module.__name__:
+        if case.target.__module__ == checked_by:
             try:
                 report = run(case, np.random.default_rng(0), SIZES)
             except Exception:
