@@ -24,8 +24,8 @@ class VSKNN(SessionKNN):
         (6) s_i           = Σ_{n ∈ N(s), i ∈ n} λ(s, n) sim(s, n) (1 + `idf` · log(M / m_i))
                             + t_i                 m_i of the M training sessions contain i
 
-    Linear decay (2) is what the paper defines; (5) and the logarithm in (6) are refinements of the
-    authors' later work.  match=False, idf=0 is the paper's form.
+    Linear decay (2) is what the paper defines.  (5) and the logarithm in (6) are refinements of the
+    authors' later work, off by default; `VSKNN(match=True, idf=1.0)` is the stronger baseline.
 
     Arguments
         k: neighbours, ≥ 1
@@ -41,8 +41,8 @@ class VSKNN(SessionKNN):
         Schelter 2022.  Differs: m_i counts sessions, in that code events; ties as in `SessionKNN`.
     """
 
-    match: bool = True
-    idf: float = 1.0
+    match: bool = False
+    idf: float = 0.0
 
     def __post_init__(self) -> None:
         super().__post_init__()
