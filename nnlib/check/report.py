@@ -71,7 +71,7 @@ def compare(name: str, x: Array, analytic: Array | None, numeric: Array, tiny: f
         return ArrayCheck(name, x.shape, 0.0, None, 0.0, 0.0)
     difference = np.abs(analytic - numeric)
     worst = tuple(int(i) for i in np.unravel_index(np.argmax(difference), x.shape))
-    scale = max(np.abs(analytic).max(), np.abs(numeric).max(), tiny)
+    scale = max(np.abs(analytic).max(), np.abs(numeric).max(), tiny) or 1.0
     error = float(difference[worst] / scale) if np.isfinite(scale) else np.nan
     return ArrayCheck(
         name, x.shape, error, worst, float(analytic[worst]), float(numeric[worst]), note

@@ -17,8 +17,8 @@ Parameters: TypeAlias = Layer | Iterable[Parameter | tuple[str, Parameter]]
 
 
 def as_tuple(value: Any) -> tuple[Any, ...]:
-    """Several results are a tuple, one is itself: always a tuple."""
-    return value if isinstance(value, tuple) else (value,)
+    """Several results are a tuple or list, one is itself: always a tuple."""
+    return tuple(value) if isinstance(value, tuple | list) else (value,)
 
 
 def cast_copy(x: Any, dtype: npt.DTypeLike) -> Array:

@@ -40,7 +40,7 @@ def gru_sequence(
         As `nnlib.layers.GRUCell`, whose repetition this equals.
     """
     xp = array_module(x)
-    T, B, H = len(x), *h0.shape
+    T, (B, H) = len(x), h0.shape
     a = x @ W + b  # (1)
     h = xp.empty((T + 1, B, H), a.dtype)
     h[0] = h0

@@ -190,6 +190,7 @@ def test_a_gradient_of_another_shape_is_no_exception(x: Array) -> None:
 
 def test_empty_inputs_have_nothing_wrong() -> None:
     assert check_gradients(lambda x: (2 * x, lambda dy: 2 * dy), np.zeros((0, 3))).passed
+    assert check_gradients(Dense(3, 2, rng=np.random.default_rng(0)), np.zeros((0, 3))).passed
 
 
 def test_an_input_that_is_no_array_of_numbers_is_refused() -> None:
