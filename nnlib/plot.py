@@ -105,15 +105,15 @@ def comparison(
         right = max(widest, ceiling or 0) * 1.18
         for row, name in enumerate(models):
             value, error = values[name]
+            inside = value > 0.14 * right  # else the digits would not fit
+            strong = name == highlight
             ax.text(
-                value + error + 0.012 * right,
+                0.015 * right if inside else value + error + 0.015 * right,
                 row,
                 _short(value),
                 va="center",
-                color=BLUE if name == highlight else INK,
-                fontweight="bold" if name == highlight else "normal",
-                # White behind the digits, where the ceiling's line would cross them.
-                bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8},
+                color="white" if strong and inside else INK,
+                fontweight="bold" if strong else "normal",
             )
         if ceiling is not None:
             ax.axvline(ceiling, color=ORANGE, linestyle="--", linewidth=1.3, zorder=0)
