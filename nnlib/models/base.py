@@ -10,7 +10,7 @@ from typing import Any, Self
 import numpy as np
 
 from nnlib.array import Array
-from nnlib.data import Histories, Interactions
+from nnlib.data import DataError, Histories, Interactions
 from nnlib.storage import read_arrays, write_arrays
 
 FORMAT = 1  # of saved models
@@ -190,6 +190,17 @@ class Session:
     def top(self, n: int = 10, *, exclude_seen: bool = False) -> list[tuple[Any, float]]:
         """The `n` best next items as (raw id, score)."""
         return self.model.recommend(self.items, n, exclude_seen=exclude_seen)
+
+
+def check_log(train: Interactions) -> None:
+    """Raise a `DataError` if `train` has fewer than two items or no session of two events."""
+    if train.n_items < 2:
+        raise DataError(f"the training data has {train.n_items} item(s): at least 2 are needed")
+    if not (train.histories().lengths > 1).any():
+        raise DataError(
+            "every training session has a single event: there is no next item to learn; "
+            "check which column is the session"
+        )
 
 
 def _pack_ids(ids: Array) -> tuple[Array, str]:

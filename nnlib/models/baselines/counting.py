@@ -1,4 +1,4 @@
-"""What models that count share: a check of the log, sorted keys, sessions as sets, ties.
+"""What models that count share: sorted keys, sessions as sets, ties.
 
 Counting goes through sorted integers: a pair (a, b) becomes the key a·N + b, a sort brings equal
 keys together, the lengths of the runs are the counts.  Sorting plain integers is what NumPy does
@@ -8,20 +8,8 @@ fastest: 4 million keys take 0.1 s, `np.unique` of them 2.5 s.
 import numpy as np
 
 from nnlib.array import Array
-from nnlib.data import DataError, Interactions
 
 TIE = 1e-6  # smaller than any difference between two scores that should count
-
-
-def check_log(train: Interactions) -> None:
-    """Raise a `DataError` if `train` has fewer than two items or no session of two events."""
-    if train.n_items < 2:
-        raise DataError(f"the training data has {train.n_items} item(s): at least 2 are needed")
-    if not (train.histories().lengths > 1).any():
-        raise DataError(
-            "every training session has a single event: there is no next item to learn; "
-            "check which column is the session"
-        )
 
 
 def tie_break(support: Array) -> Array:

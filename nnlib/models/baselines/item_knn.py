@@ -8,8 +8,8 @@ import numpy as np
 
 from nnlib.array import Array
 from nnlib.data import Histories, Interactions
-from nnlib.models.base import Recommender
-from nnlib.models.baselines.counting import check_log, count_pairs, tie_break
+from nnlib.models.base import Recommender, check_log
+from nnlib.models.baselines.counting import count_pairs, tie_break
 
 PAIRS = 1 << 22  # co-occurrences written down before they are counted
 

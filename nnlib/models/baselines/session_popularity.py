@@ -7,8 +7,8 @@ import numpy as np
 
 from nnlib.array import Array
 from nnlib.data import Histories, Interactions
-from nnlib.models.base import Recommender
-from nnlib.models.baselines.counting import check_log, tie_break
+from nnlib.models.base import Recommender, check_log
+from nnlib.models.baselines.counting import tie_break
 
 
 @dataclass(kw_only=True)

@@ -19,10 +19,10 @@ from nnlib.array import (
     to_device,
     to_host,
 )
-from nnlib.data import DataError, Histories, Interactions
+from nnlib.data import Histories, Interactions
 from nnlib.data.batches import session_parallel
 from nnlib.data.negatives import PopularitySampler
-from nnlib.models.base import Recommender, Session
+from nnlib.models.base import Recommender, Session, check_log
 from nnlib.models.epochs import Epochs
 from nnlib.models.session.gru4rec_loss import Loss, Objective, score_block_loss
 from nnlib.models.session.gru4rec_network import GRU4RecNetwork
@@ -113,7 +113,8 @@ class GRU4Rec(Recommender):
             DivergedError: a loss or parameter is no longer finite.
         """
         keep_freed_memory()
-        sessions = _usable(train).chronological()
+        check_log(train)
+        sessions = train.chronological()
         net = self._build(train.n_items)
         optimizer = Adagrad(
             net.parameters(), self.lr, momentum=self.momentum, initial=1e-6, eps=0.0
@@ -252,18 +253,6 @@ class LiveSession(Session):
         scores = to_host(self.states[-1] @ self.net.W.value.T + self.net.b.value)[0]
         seen = self.model._encode(self.items if exclude_seen else [])
         return self.model._best(scores, n, seen)
-
-
-def _usable(train: Interactions) -> Interactions:
-    """`train` without sessions of one event, which have nothing to predict."""
-    if train.n_items < 2:
-        raise DataError(f"the training data has {train.n_items} item(s): at least 2 are needed")
-    if not (train.histories().lengths > 1).any():
-        raise DataError(
-            "every training session has a single event: there is no next item to learn; "
-            "check which column is the session"
-        )
-    return train
 
 
 def _check_settings(model: GRU4Rec) -> None:
