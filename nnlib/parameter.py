@@ -12,7 +12,7 @@ class RowGradient(NamedTuple):
     ids: Array  # (n,) int
     values: Array  # (n, ...)
     distinct: bool  # True: no id occurs twice
-    looked_up: Array | None = None  # the parameter's rows at distinct ids, if the forward pass has them
+    looked_up: Array | None = None  # the parameter at distinct ids, if the forward pass has it
 
 
 class Parameter:

@@ -111,7 +111,7 @@ def gru_step_after(a: Array, h: Array, U: Array, b_h: Array) -> tuple[Array, GRU
 @fusable
 def gru_step_after_backward(dh_next: Array, saved: GRUStepSaved) -> tuple[Array, Array, Array]:
     """(da, dU, db_h) of `gru_step_after`."""
-    h, U, gates, c, gap, m_c = saved
+    h, _, gates, c, gap, m_c = saved
     xp = array_module(c)
     C, H = h.shape
     da = xp.empty((len(c), 3 * H), c.dtype)
