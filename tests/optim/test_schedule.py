@@ -47,10 +47,10 @@ def test_warmup_cosine() -> None:
 
 def test_reduce_on_plateau() -> None:
     plateau = ReduceOnPlateau(lr=1.0, factor=0.5, patience=2, threshold=0.1)
-    # 0.95 is not 10 % better than 1.0; 0.8 is
-    rates = [plateau(metric) for metric in (1.0, 0.95, 0.8, 0.79, 0.78, 0.77, 0.76, 0.5)]
+    # 9.5 is not 10 % better than 10; 8 is
+    rates = [plateau(metric) for metric in (10.0, 9.5, 8.0, 7.9, 7.8, 7.7, 7.6, 5.0)]
     assert rates == [1, 1, 1, 1, 0.5, 0.5, 0.25, 0.25]
-    assert plateau.best == 0.5
+    assert plateau.best == 5
 
 
 def test_reduce_on_plateau_cooldown_floor_and_direction() -> None:
@@ -75,11 +75,15 @@ def test_a_first_nan_is_no_best() -> None:
         (lambda: exponential(1, 0), "factor=0"),
         (lambda: exponential(math.nan, 0.5), "lr=nan"),
         (lambda: inverse_time(1, -1), "decay=-1"),
+        (lambda: inverse_time(0, 1), "lr=0"),
+        (lambda: linear(-1, -1, 10), "lr=-1"),
+        (lambda: warmup_cosine(math.inf, 1, 10), "lr=inf"),
+        (lambda: warmup_cosine(1, 0, 0), "steps=0"),
         (lambda: linear(1, 2, 10), "floor=2"),
         (lambda: linear(1, 0, 0), "steps=0"),
-        (lambda: warmup_cosine(1, 10, 10), "warmup=10"),
+        (lambda: warmup_cosine(1, 10, 10), r"warmup=10: .* steps - 1 = 9"),
         (lambda: warmup_cosine(1, 1, 10, floor=-1), "floor=-1"),
-        (lambda: ReduceOnPlateau(lr=-1), "lr=-1"),
+        (lambda: ReduceOnPlateau(lr=0, floor=0), "lr=0"),
         (lambda: ReduceOnPlateau(lr=1, factor=0), "factor=0"),
         (lambda: ReduceOnPlateau(lr=1, patience=0), "patience=0"),
         (lambda: ReduceOnPlateau(lr=1, threshold=math.nan), "threshold=nan"),
