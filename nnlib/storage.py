@@ -1,6 +1,7 @@
 """Files of named arrays: safetensors with a JSON header, written whole or not at all."""
 
 import contextlib
+import hashlib
 import json
 import os
 import tempfile
@@ -40,7 +41,9 @@ def write_arrays(path: str | Path, arrays: Mapping[str, Array], header: Mapping[
 
     host = {name: np.asarray(to_host(array), order="C") for name, array in arrays.items()}
     with replacing(path) as temporary:
-        save_file(host, temporary, metadata={"nnlib": json.dumps(header)})
+        # One entry only: safetensors writes several in random order, and files would differ.
+        text = json.dumps({**header, "digest": _digest(header, host)})
+        save_file(host, temporary, metadata={"nnlib": text})
         with temporary.open("rb") as file:
             os.fsync(file.fileno())
 
@@ -50,7 +53,7 @@ def read_arrays(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
 
     Raises
         FileNotFoundError: there is no such file.
-        ValueError: it is no safetensors file, is truncated, or was not written by nnlib.
+        ValueError: it is no safetensors file, is damaged, or was not written by nnlib.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -68,4 +71,16 @@ def read_arrays(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
         raise ValueError(f"{path}: a safetensors file that nnlib did not write") from error
     if not isinstance(header, dict):
         raise ValueError(f"{path}: a safetensors file that nnlib did not write")
+    if header.pop("digest", None) != _digest(header, arrays):
+        raise ValueError(f"{path}: damaged, its contents do not match their checksum")
     return arrays, header
+
+
+def _digest(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:
+    """A checksum of everything in a file: safetensors itself notices no flipped bit."""
+    digest = hashlib.blake2b(json.dumps(header).encode(), digest_size=8)
+    for name in sorted(arrays):
+        array = np.asarray(arrays[name], order="C")
+        digest.update(f"\n{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(array.data if array.size else b"")
+    return digest.hexdigest()

@@ -1,7 +1,7 @@
 """GRU4Rec: session-based recommendation with a recurrent network."""
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, get_args
@@ -110,10 +110,12 @@ class GRU4Rec(Recommender):
                 the CPU, as without the interruption
         Raises
             DataError: no session has two events, or there are fewer than two items.
+            DeviceError: a GPU is asked for and none can be used.
             DivergedError: a loss or parameter is no longer finite.
         """
-        keep_freed_memory()
+        check_device(self.device)
         check_log(train)
+        keep_freed_memory()
         sessions = train.chronological()
         net = self._build(train.n_items)
         optimizer = Adagrad(
@@ -204,6 +206,9 @@ class GRU4Rec(Recommender):
     def restore(self, arrays: dict[str, Array]) -> None:
         if self.device == "cuda" and gpu_problem():
             self.device = "cpu"  # trained on a GPU, used where there is none
+        for i, n in enumerate(self.hidden):  # before a damaged size allocates what it says
+            if arrays[f"net.cells.{i}.U"].shape != (n, 3 * n):
+                raise ValueError(f"hidden={self.hidden} is not the shape of the weights")
         self.losses_ = arrays["losses"].tolist()
         self.net_ = self._build(len(self.item_ids_))
         for name, p in self.net_.named_parameters():
@@ -255,38 +260,32 @@ class LiveSession(Session):
         return self.model._best(scores, n, seen)
 
 
-def _check_settings(model: GRU4Rec) -> None:
+def _check_settings(m: GRU4Rec) -> None:
     """Raise a ValueError that names the first setting out of range, or a contradiction."""
-    m = model
-    if not m.hidden or any(not isinstance(h, int) or h < 1 for h in m.hidden):
-        raise ValueError(f"hidden={m.hidden!r}: sizes of the layers, each at least 1, as in (100,)")
-    if m.loss not in get_args(Loss):
-        raise ValueError(f"loss={m.loss!r}: choose one of {', '.join(get_args(Loss))}")
-    if isinstance(m.embedding, str) and m.embedding not in ("shared", "separate"):
-        raise ValueError(f"embedding={m.embedding!r}: 'shared', 'separate', a size or None")
-    if isinstance(m.embedding, int) and m.embedding < 1:
-        raise ValueError(f"embedding={m.embedding}: a size must be at least 1")
-    if m.reset not in ("before", "after", None):
-        raise ValueError(f"reset={m.reset!r}: 'before', 'after' or None")
-    for name, low, high in (
-        ("batch_size", 1, math.inf),
-        ("n_sample", 0, math.inf),
-        ("epochs", 1, math.inf),
-        ("seed", 0, math.inf),
-    ):
-        value = getattr(m, name)
-        if not isinstance(value, int) or not low <= value <= high:
-            raise ValueError(f"{name}={value!r}: a whole number of at least {low}")
-    for name in ("sample_alpha", "logq", "bpreg", "elu"):
-        if not (math.isfinite(value := getattr(m, name)) and value >= 0):
-            raise ValueError(f"{name}={value!r}: a finite number of at least 0")
-    for name in ("dropout_embed", "dropout_hidden", "momentum"):
-        if not 0 <= (value := getattr(m, name)) < 1:
-            raise ValueError(f"{name}={value!r}: at least 0 and below 1")
-    if not (math.isfinite(m.lr) and m.lr > 0):
-        raise ValueError(f"lr={m.lr!r}: a finite number above 0")
+    whole = lambda value, low: isinstance(value, int) and value >= low
+    real = lambda value: isinstance(value, int | float) and 0 <= value < math.inf
+    checks: list[tuple[str, Callable[[Any], bool], str]] = [
+        ("hidden", lambda v: isinstance(v, tuple) and v != () and all(whole(h, 1) for h in v),
+         "a tuple of sizes of at least 1, as in (100,)"),
+        ("loss", lambda v: v in get_args(Loss), f"one of {', '.join(get_args(Loss))}"),
+        ("embedding", lambda v: v in ("shared", "separate", None) or whole(v, 1),
+         "'shared', 'separate', a size of at least 1, or None"),
+        *((name, lambda v: whole(v, 1), "a whole number of at least 1")
+          for name in ("batch_size", "epochs")),
+        *((name, lambda v: whole(v, 0), "a whole number of at least 0")
+          for name in ("n_sample", "seed")),
+        *((name, real, "a finite number of at least 0")
+          for name in ("sample_alpha", "logq", "bpreg", "elu")),
+        *((name, lambda v: real(v) and v < 1, "a number of at least 0 and below 1")
+          for name in ("dropout_embed", "dropout_hidden", "momentum")),
+        ("lr", lambda v: real(v) and v > 0, "a finite number above 0"),
+        ("reset", lambda v: v in ("before", "after", None), "'before', 'after' or None"),
+        ("device", lambda v: v in ("cpu", "cuda"), "'cpu' or 'cuda'"),
+    ]  # fmt: skip
+    for name, holds, wanted in checks:
+        if not holds(value := getattr(m, name)):
+            raise ValueError(f"{name}={value!r}: it must be {wanted}")
     if m.logq and m.loss != "cross-entropy":
         raise ValueError(f"logq={m.logq} corrects cross-entropy only, not {m.loss}: set logq=0")
     if not m.n_sample and m.batch_size < 2:
         raise ValueError("batch_size=1 and n_sample=0 leave no negatives: raise one of them")
-    check_device(m.device)
