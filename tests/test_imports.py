@@ -16,6 +16,7 @@ MATHS = {"array", "init", "parameter", "layer", "functional"}
 MAY_IMPORT: dict[str, set[str]] = {
     "array": set(),
     "storage": {"array"},
+    "threads": set(),
     "init": {"array"},
     "functional": {"array", "functional"},
     "parameter": {"array", "functional"},
@@ -25,7 +26,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "optim": MATHS | {"optim"},
     "data": {"array", "storage", "data"},
     "metrics": {"array", "data", "metrics"},
-    "models": MATHS | {"layers", "losses", "optim", "data", "metrics", "storage", "models"},
+    "models": MATHS
+    | {"layers", "losses", "optim", "data", "metrics", "storage", "threads"}
+    | {"models"},
     "check": {"array", "parameter", "layer", "check"},
     "cuda": {"array", "cuda"},
     "plot": {"array", "metrics"},
@@ -40,7 +43,17 @@ MODEL_PARENTS: dict[str, set[str]] = {
 }
 
 NEVER = {"torch", "pandas", "tensorflow", "jax", "sklearn", "lessons", "tests"}
-LAZY = {"matplotlib", "polars", "scipy", "safetensors", "cupy", "cupyx", "rich", "typer"}
+LAZY = {
+    "threadpoolctl",
+    "matplotlib",
+    "polars",
+    "scipy",
+    "safetensors",
+    "cupy",
+    "cupyx",
+    "rich",
+    "typer",
+}
 # Where the others of these may be imported at all; "eager": at the top of the file too.
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "cupy": ("nnlib.array", "nnlib.cuda"),

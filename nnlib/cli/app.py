@@ -1,7 +1,5 @@
 """`main`: the command line, and what becomes of warnings, errors and Ctrl-C on it."""
 
-import os
-import sys
 import warnings
 from collections.abc import Sequence
 from typing import Annotated
@@ -16,8 +14,6 @@ from nnlib.cli.gradcheck import gradcheck
 from nnlib.cli.recommend import recommend
 from nnlib.cli.terminal import Stop, say
 from nnlib.cli.train import train
-
-THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS")
 
 BAD_PATHS = FileNotFoundError | FileExistsError | PermissionError | NotADirectoryError
 
@@ -55,7 +51,6 @@ def main(args: Sequence[str] | None = None) -> int:
     Whatever a user can cause is one sentence on standard error; only a bug of nnlib's own shows a
     traceback.
     """
-    _limit_threads()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         warnings.simplefilter("always", UserWarning)
@@ -93,13 +88,3 @@ def _sentence(error: Exception) -> str:
     if isinstance(error, OSError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     return str(error)
-
-
-def _limit_threads() -> None:
-    """One BLAS thread, unless the user has chosen a number.
-
-    The products of a training step are so small that waking a second thread costs more than it
-    brings: measured, 0.2 ms a step become 8 ms.  The library itself changes no such setting.
-    """
-    if "numpy" not in sys.modules and not any(name in os.environ for name in THREADS):
-        os.environ["OMP_NUM_THREADS"] = "1"

@@ -1,22 +1,17 @@
 """Which BLAS kernels NumPy's products run on, with how many threads, and what holds them back.
 
 OpenBLAS picks its kernels when it is loaded, by the processor or by OPENBLAS_CORETYPE, so only the
-loaded library can say which: it is asked through ctypes.  Other libraries are named by NumPy's
-build information, without kernel or threads.
+loaded library can say which: threadpoolctl asks it.
 """
 
-import ctypes
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-# NumPy's wheels prefix OpenBLAS's names, and mark 64-bit integers at their end.
-DECORATIONS = (("scipy_", "64_"), ("scipy_", ""), ("", "64_"), ("", ""))
 AVX512_KERNELS = ("SkylakeX", "Cooperlake", "SapphireRapids", "Zen4", "Zen5")
 AVX512_FEATURES = ("X86_V4", "AVX512_SKX", "AVX512F")
 
@@ -33,14 +28,15 @@ class Blas:
 
 def loaded_blas() -> Blas:
     """The BLAS of this process."""
+    from threadpoolctl import threadpool_info
+
+    for library in threadpool_info():
+        if library["user_api"] == "blas":
+            kernel, version = library.get("architecture"), library.get("version") or ""
+            return Blas(library["internal_api"], version, kernel, library["num_threads"])
     config: Any = np.show_config(mode="dicts")
     build = config["Build Dependencies"]["blas"]
-    name, version = str(build.get("name", "unknown")), str(build.get("version", ""))
-    for path in _candidates():
-        if found := _ask_openblas(path):
-            kernel, threads = found
-            return Blas(name, version, kernel, threads)
-    return Blas(name, version)
+    return Blas(str(build.get("name", "unknown")), str(build.get("version", "")))
 
 
 def cpu_features() -> list[str]:
@@ -101,36 +97,3 @@ def obstacles(
     if environment.get("CUDA_VISIBLE_DEVICES", "0") in ("", "-1"):
         found.append("CUDA_VISIBLE_DEVICES hides every GPU: unset it to use one")
     return found
-
-
-def _candidates() -> Iterator[Path]:
-    """Shared libraries that may be the OpenBLAS of NumPy: loaded ones, then the wheel's own."""
-    seen = set()
-    maps = Path("/proc/self/maps")
-    lines = maps.read_text().splitlines() if maps.exists() else []
-    loaded = [Path(line.split(maxsplit=5)[5]) for line in lines if "openblas" in line]
-    package = Path(np.__file__).parent
-    bundled = [
-        path
-        for folder in (package.parent / "numpy.libs", package / ".dylibs")
-        for path in sorted(folder.glob("*openblas*"))
-    ]
-    for path in loaded + bundled:
-        if path not in seen:
-            seen.add(path)
-            yield path
-
-
-def _ask_openblas(path: Path) -> tuple[str, int] | None:
-    """(kernel, threads) of the library at `path`, None if it does not answer."""
-    try:
-        library = ctypes.CDLL(str(path))
-    except OSError:
-        return None
-    for before, after in DECORATIONS:
-        corename = getattr(library, f"{before}openblas_get_corename{after}", None)
-        threads = getattr(library, f"{before}openblas_get_num_threads{after}", None)
-        if corename and threads:
-            corename.restype, threads.restype = ctypes.c_char_p, ctypes.c_int
-            return corename().decode(), threads()
-    return None

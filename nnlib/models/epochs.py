@@ -25,6 +25,7 @@ from nnlib.models.base import Recommender
 from nnlib.models.progress import Bar, Silence
 from nnlib.optim import Optimizer
 from nnlib.storage import read_arrays, write_arrays
+from nnlib.threads import one_blas_thread
 
 CHECK_EVERY = 64  # steps between looks at the losses, so that a GPU is not waited for at each
 
@@ -86,7 +87,7 @@ class Epochs:
             self._read(self.path)
 
     def __iter__(self) -> Iterator[int]:
-        with self._bar:
+        with self._bar, one_blas_thread():
             for epoch in range(len(self.losses), self.epochs):
                 self._bar.start(epoch)
                 yield epoch

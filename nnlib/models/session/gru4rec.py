@@ -262,8 +262,8 @@ class LiveSession(Session):
 
 def _check_settings(m: GRU4Rec) -> None:
     """Raise a ValueError that names the first setting out of range, or a contradiction."""
-    whole = lambda value, low: isinstance(value, int) and value >= low
-    real = lambda value: isinstance(value, int | float) and 0 <= value < math.inf
+    whole: Callable[[Any, int], bool] = lambda v, low: isinstance(v, int) and v >= low
+    real: Callable[[Any], bool] = lambda v: isinstance(v, int | float) and 0 <= v < math.inf
     checks: list[tuple[str, Callable[[Any], bool], str]] = [
         ("hidden", lambda v: isinstance(v, tuple) and v != () and all(whole(h, 1) for h in v),
          "a tuple of sizes of at least 1, as in (100,)"),
