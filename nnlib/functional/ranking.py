@@ -1,26 +1,9 @@
-"""BPR-max: the ranking loss that is worth a kernel, in a textbook and in a fast form.
-
-Both return per row b the loss and its derivative in two factors:
-
-    losses (B,),  G (B, U),  scale (B,)        ∂losses_b / ∂s_bj = scale_b · G_bj
-
-so that a caller may apply scale to something smaller than G: in dW = (scale · G)ᵀ h, to h.
-"""
-
-from typing import NamedTuple
+"""BPR-max: the ranking loss that is worth a kernel, in a textbook and in a fast form."""
 
 import numpy as np
 
 from nnlib.array import Array, array_module, fusable
-from nnlib.functional.softmax import in_safe_range, rows_per_block
-
-
-class RowLosses(NamedTuple):
-    """A loss per row and its derivative by the row's scores, scale_b · G_bj."""
-
-    losses: Array
-    G: Array
-    scale: Array
+from nnlib.functional.softmax import RowLosses, in_safe_range, rows_per_block
 
 
 @fusable

@@ -5,6 +5,8 @@ rows and a few thousand columns.  Only what `cross_entropy` and the ranking loss
 the activation is `nnlib.functional.activations.softmax`.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from nnlib.array import Array, array_module, fusable
@@ -15,6 +17,34 @@ BLOCK = 65_536  # elements of a block of rows: a handful of such float32 arrays 
 # between these bounds has not overflowed, and its larger terms have not lost bits to underflow.
 SMALLEST_SUM, LARGEST_SUM = 1e-15, 1e15
 LARGEST_LOG_WEIGHT = 30.0
+
+
+class RowLosses(NamedTuple):
+    """A loss per row and its derivative in two factors:  ∂losses_b / ∂s_bj = scale_b · G_bj.
+
+    So that a caller may apply scale to something smaller than G: in dW = (scale · G)ᵀ h, to h.
+    """
+
+    losses: Array  # (B,)
+    G: Array  # (B, U)
+    scale: Array  # (B,)
+
+
+@fusable
+def cross_entropy(s: Array, target: Array, log_count: Array | None = None) -> RowLosses:
+    """Softmax cross-entropy per row; see `nnlib.losses.cross_entropy` for what it is.
+
+        (1) e_bj = exp(s_bj + log_count_j),  z_b = Σ_j e_bj
+        (2) L_b  = log z_b − s_bt
+        (3) z_b ∂L_b/∂s_bj = e_bj − z_b [j = t]
+    Shapes
+        s (B, U) · target (B,) int · log_count (U,) → losses (B,), G (B, U), scale (B,)
+    """
+    rows = array_module(s).arange(len(s))
+    e, z, shift = exp_sum(s, log_count)  # (1), both divided by exp(shift)
+    losses = array_module(s).log(z) + (shift - s[rows, target])  # (2)
+    e[rows, target] -= z  # (3)
+    return RowLosses(losses, e, 1 / z)
 
 
 @fusable

@@ -89,9 +89,8 @@ def follow(author: Any, train: Any, config: dict[str, Any], lr: float, steps: in
         item, target = x.numpy()[order], y.numpy()[:B][order]
         negative = y.numpy()[B:]
         block = net.block(item, target, negative)
-        (scores, (h,)), back_net = net(block, [state[order[:carried]]])
-        value, back_loss = objective(scores, block, target, negative)
-        back_net(back_loss())
+        (value, (h,)), backward = net(block, [state[order[:carried]]], objective)
+        backward()
         optimizer.step()
         state[order] = h
         fresh[:] = False

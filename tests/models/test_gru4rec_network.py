@@ -11,30 +11,33 @@ N, B, S, CARRIED = 7, 4, 5, 2
 
 @pytest.mark.parametrize("embedding", ["shared", "separate", 3, None])
 @pytest.mark.parametrize("hidden", [(4,), (3, 4)])
-def test_gradients(embedding, hidden):
+@pytest.mark.parametrize("loss", ["cross-entropy", "bpr-max", "top1", "top1-max", "bpr"])
+def test_gradients(embedding, hidden, loss):
     rng = np.random.default_rng(2)
     model = GRU4Rec(
-        hidden=hidden, embedding=embedding, dropout_embed=0.3, dropout_hidden=0.2, n_sample=S
+        hidden=hidden, embedding=embedding, loss=loss, dropout_embed=0.3, dropout_hidden=0.2
     )
+    objective = model._objective(rng.integers(1, 9, N))
     net = model._build(N).astype(np.float64)
     for p in net.parameters():
         p.value[...] = rng.normal(0, 0.7, p.value.shape)
     item, target, negative = (rng.integers(0, N, n) for n in (B, B, S))
     states = [rng.normal(0, 0.5, (CARRIED, n)) for n in hidden]
 
-    def scores(item):
+    def step(item):
         block = net.block(item, target, negative)
-        (s, _), backward = net(block, states, rng=np.random.default_rng(9))
-        return s, backward
+        (value, _), backward = net(block, states, objective, rng=np.random.default_rng(9))
+        return value, backward
 
-    assert_gradients(scores, item, params=net)
+    assert_gradients(step, item, params=net)
 
 
 def test_states_are_not_written_to():
-    net = GRU4Rec(hidden=(4,))._build(N)
+    model = GRU4Rec(hidden=(4,))
+    net = model._build(N)
     state = np.full((2, 4), 0.5, np.float32)
     block = net.block(np.array([1, 2, 3]), np.array([4, 5, 6]), np.array([0]))
-    (s, (new,)), backward = net(block, [state])
-    backward(np.ones_like(s))
+    (_, (new,)), backward = net(block, [state], model._objective(np.ones(N)))
+    backward()
     assert (state == 0.5).all()
     assert new.shape == (3, 4)

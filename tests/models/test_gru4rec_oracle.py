@@ -84,9 +84,8 @@ def test_step_equals_autograd(loss, embedding, hidden, reset):
     states = [rng.normal(0, 0.5, (CARRIED, n)) for n in hidden]
 
     block = net.block(item, target, negative)
-    (scores, new_states), back_net = net(block, states)
-    value, back_loss = model._objective(support)(scores, block, target, negative)
-    back_net(back_loss())
+    (value, new_states), backward = net(block, states, model._objective(support))
+    backward()
 
     weights = {k: torch.tensor(p.value, requires_grad=True) for k, p in net.named_parameters()}
     x = {"shared": "W", None: "inputs.0.E"}.get(embedding, "embed.E")

@@ -11,6 +11,7 @@ import pytest
 
 from nnlib.data import Histories, Interactions
 from nnlib.data.batches import session_parallel
+from nnlib.functional.softmax import RowLosses
 from nnlib.metrics import evaluate
 from nnlib.models.session.gru4rec import GRU4Rec
 from nnlib.models.session.gru4rec_network import GRU4RecNetwork
@@ -40,10 +41,10 @@ def recorded_steps(monkeypatch):
     calls = []
     original = GRU4RecNetwork.__call__
 
-    def record(self, block, states, rng=None):
-        result = original(self, block, states, rng)
-        (scores, new), _ = result
-        calls.append((block, [h.copy() for h in states], [h.copy() for h in new], scores.copy()))
+    def record(self, block, states, objective, rng=None):
+        result = original(self, block, states, objective, rng)
+        (_, new), _ = result
+        calls.append((block, [h.copy() for h in states], [h.copy() for h in new]))
         return result
 
     with monkeypatch.context() as patch:
@@ -64,7 +65,7 @@ def test_every_state_continues_its_own_session_or_starts_at_zero(monkeypatch):
     schedule = session_parallel(log.chronological(), 4)
     session_of = np.repeat(np.arange(log.n_users), np.diff(log.offsets))
     last_state = {}
-    for (at, _), (_, states, new, _) in zip(schedule, calls, strict=True):
+    for (at, _), (_, states, new) in zip(schedule, calls, strict=True):
         continues = [int(session_of[a]) in last_state for a in at]
         carried = len(states[0])
         assert continues == [True] * carried + [False] * (len(at) - carried)
@@ -121,8 +122,9 @@ def test_first_step_of_adagrad_is_lr_times_the_sign():
     optimizer = Adagrad(net.parameters(), 0.1, initial=1e-6, eps=0.0)
     rng = np.random.default_rng(0)
     block = net.block(np.array([1, 2]), np.array([3, 4]), np.array([5]))
-    (s, _), back = net(block, [rng.normal(size=(2, 5))])
-    back(rng.normal(size=s.shape) * 100)
+    steep = lambda s, block: RowLosses(s.sum(axis=1), rng.normal(size=s.shape) * 1e4, np.ones(2))
+    _, backward = net(block, [rng.normal(size=(2, 5))], steep)
+    backward()
     optimizer.step()
     for p, old in zip(net.parameters(), before, strict=True):
         moved = np.abs(p.value - old)[p.value != old]
@@ -147,12 +149,14 @@ def test_the_dropped_state_is_the_one_carried_on():
     """Dropout after the state was stored, or given the probability of keeping."""
     net = small_model(hidden=(400,), dropout_hidden=0.25)._build(N_ITEMS)
     block = net.block(np.array([1, 2]), np.array([3, 4]), np.array([5]))
-    (s, (h,)), _ = net(block, net.start(0), rng=np.random.default_rng(1))
+    seen = []
+    keep = lambda s, block: seen.append(s) or RowLosses(s[:, 0], s, s[:, 0])
+    (_, (h,)), _ = net(block, net.start(0), keep, rng=np.random.default_rng(1))
     assert abs((h == 0).mean() - 0.25) < 0.06
     undropped = net.read(block.item, net.start(0))[0]
     np.testing.assert_allclose(h[h != 0], undropped[h != 0] / 0.75, rtol=1e-5)
     expected = h @ net.W.value[block.ids[block.first :]].T
-    np.testing.assert_allclose(s, expected, atol=1e-5)
+    np.testing.assert_allclose(seen[0], expected, atol=1e-5)
 
 
 def test_no_dropout_when_scoring():
@@ -183,8 +187,9 @@ def test_bias_of_an_item_that_is_only_an_input_stays():
         for item, target in (([2, 3], [1, 4]), ([1, 3], [5, 4])):
             before = net.b.value[1]
             block = net.block(np.array(item), np.array(target), np.array([6]))
-            (s, _), back = net(block, net.start(0))
-            back(np.ones_like(s))
+            ones = lambda s, block: RowLosses(s.sum(axis=1), np.ones_like(s), np.ones(2))
+            _, backward = net(block, net.start(0), ones)
+            backward()
             optimizer.step()
             assert (net.b.value[1] != before) == (1 in target)
 
@@ -195,8 +200,8 @@ def test_bpr_max_weights_leave_the_target_out():
     net = model._build(4)
     block = net.block(np.array([0, 1]), np.array([2, 3]), np.array([], int))
     scores = np.array([[50.0, 0.0], [0.0, 50.0]], np.float32)  # each target far above the other's
-    loss, _ = model._objective(np.ones(4))(scores, block, np.array([2, 3]), np.array([], int))
-    assert loss == pytest.approx(0.0, abs=1e-6)  # with the target in: σ(0) = ½, log 2
+    losses = model._objective(np.ones(4))(scores, block).losses
+    assert losses == pytest.approx(0.0, abs=1e-6)  # with the target in: σ(0) = ½, log 2
 
 
 def test_cross_entropy_takes_scores_not_probabilities():
@@ -204,8 +209,8 @@ def test_cross_entropy_takes_scores_not_probabilities():
     net = model._build(5)
     block = net.block(np.array([0]), np.array([2]), np.array([3]))
     scores = np.array([[3.0, 1.0]], np.float32)
-    loss, _ = model._objective(np.ones(5))(scores, block, np.array([2]), np.array([3]))
-    assert loss == pytest.approx(np.log1p(np.exp(-2.0)), rel=1e-5)
+    losses = model._objective(np.ones(5))(scores, block).losses
+    assert losses == pytest.approx(np.log1p(np.exp(-2.0)), rel=1e-5)
 
 
 def test_evaluation_ranks_all_items_at_every_point():

@@ -24,8 +24,8 @@ from nnlib.data.batches import session_parallel
 from nnlib.data.negatives import PopularitySampler
 from nnlib.models.base import Recommender, Session, check_log
 from nnlib.models.epochs import Epochs
-from nnlib.models.session.gru4rec_loss import Loss, Objective, score_block_loss
-from nnlib.models.session.gru4rec_network import GRU4RecNetwork
+from nnlib.models.session.gru4rec_loss import Loss, score_block_loss
+from nnlib.models.session.gru4rec_network import GRU4RecNetwork, Objective
 from nnlib.optim import Adagrad
 
 Reset: TypeAlias = Literal["before", "after"]
@@ -142,12 +142,10 @@ class GRU4Rec(Recommender):
             negatives = sampler.stream(generator((self.seed, epoch, 1), self.device), self.n_sample)
             states = net.start(0)
             for at, carried in schedule:
-                item, target, negative = items[at], items[at + 1], next(negatives)
-                block = net.block(item, target, negative)
+                block = net.block(items[at], items[at + 1], next(negatives))
                 states = [h.take(carried, axis=0) for h in states]
-                (scores, states), back_net = net(block, states, rng=noise)
-                loss, back_loss = objective(scores, block, target, negative)
-                back_net(back_loss(len(at) / self.batch_size))
+                (loss, states), backward = net(block, states, objective, rng=noise)
+                backward(len(at) / self.batch_size)
                 optimizer.step()
                 run.record(loss, len(at))
         self.item_ids_, self.net_, self.losses_ = train.item_ids, net, run.losses

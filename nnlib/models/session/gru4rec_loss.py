@@ -7,12 +7,13 @@ from typing import Literal, TypeAlias
 import numpy as np
 
 from nnlib.array import Array, Backward, Device, array_module, to_device
+from nnlib.functional import ranking, softmax
 from nnlib.functional.activations import elu, tanh
-from nnlib.losses import bpr, bpr_max, cross_entropy, top1, top1_max
-from nnlib.models.session.gru4rec_network import ScoreBlock
+from nnlib.functional.softmax import RowLosses
+from nnlib.losses import bpr, top1, top1_max
+from nnlib.models.session.gru4rec_network import Objective, ScoreBlock
 
 Loss: TypeAlias = Literal["cross-entropy", "bpr-max", "top1", "top1-max", "bpr"]
-Objective: TypeAlias = Callable[[Array, ScoreBlock, Array, Array], tuple[Array, Backward]]
 
 
 def score_block_loss(
@@ -25,34 +26,41 @@ def score_block_loss(
     sample_alpha: float,
     device: Device,
 ) -> Objective:
-    """The final activation and the loss:  (scores, block, target, negative) → loss, backward.
+    """The final activation and the loss of each row:  (scores, block) → RowLosses.
 
     A scored column stands for as many columns of the paper's block as its item occurs among the
     targets and negatives; the losses take that number as `count`.
     """
     if loss == "cross-entropy":
         return _cross_entropy(support, logq, sample_alpha, device)
-    activation = tanh if loss in ("top1", "bpr") else partial(elu, alpha=elu_alpha)
-    rankings: dict[str, Callable[..., tuple[Array, Backward]]] = {
-        "bpr-max": partial(bpr_max, regularization=bpreg),
-        "top1-max": top1_max,
-        "top1": top1,
-        "bpr": bpr,
-    }
-    ranking = rankings[loss]
-    linear = loss in ("bpr-max", "top1-max") and elu_alpha == 0
+    activation: Callable[[Array], tuple[Array, Backward]] = partial(elu, alpha=elu_alpha)
+    if loss in ("top1", "bpr"):
+        activation = tanh
+    elif elu_alpha == 0:
+        activation = lambda s: (s, lambda dy: dy)
+    of_rows = {
+        "bpr-max": partial(ranking.bpr_max, regularization=bpreg),
+        "top1-max": partial(_rows_of, top1_max),
+        "top1": partial(_rows_of, top1),
+        "bpr": partial(_rows_of, bpr),
+    }[loss]
 
-    def objective(
-        scores: Array, block: ScoreBlock, target: Array, negative: Array
-    ) -> tuple[Array, Backward]:
+    def objective(scores: Array, block: ScoreBlock) -> RowLosses:
         count = array_module(scores).bincount(block.column_of).astype(scores.dtype)
-        if linear:
-            return ranking(scores, block.column, count)
         y, back_activation = activation(scores)
-        value, back_loss = ranking(y, block.column, count)
-        return value, lambda dloss=1.0: back_activation(back_loss(dloss))
+        losses, G, scale = of_rows(y, block.column, count)
+        return RowLosses(losses, back_activation(G), scale)
 
     return objective
+
+
+def _rows_of(
+    loss: Callable[..., tuple[Array, Backward]], y: Array, target: Array, count: Array
+) -> RowLosses:
+    """A loss that is a mean over rows, in the form of those with a fused gradient."""
+    mean, backward = loss(y, target, count)
+    ones = array_module(y).ones(len(y), y.dtype)
+    return RowLosses(mean * ones, backward(len(y)), ones)
 
 
 def _cross_entropy(support: Array, logq: float, sample_alpha: float, device: Device) -> Objective:
@@ -67,18 +75,14 @@ def _cross_entropy(support: Array, logq: float, sample_alpha: float, device: Dev
     of_target = xp.exp(-logq * log_support)
     of_sample = xp.exp(-logq * sample_alpha * log_support)
 
-    def objective(
-        scores: Array, block: ScoreBlock, target: Array, negative: Array
-    ) -> tuple[Array, Backward]:
+    def objective(scores: Array, block: ScoreBlock) -> RowLosses:
         weights = None
         if logq:
-            weights = xp.concatenate([of_target.take(target), of_sample.take(negative)])
-        weight = xp.bincount(block.column_of, weights)
-        value, backward = cross_entropy(
-            scores, block.column, xp.log(weight).astype(scores.dtype)
-        )  # (2) without the correction of r_bb, a constant
-        if logq:
-            value = value + (logq * log_support.take(target).mean()).astype(scores.dtype)  # (1)
-        return value, backward
+            weights = xp.concatenate([of_target.take(block.target), of_sample.take(block.negative)])
+        log_weight = xp.log(xp.bincount(block.column_of, weights)).astype(scores.dtype)
+        losses, G, scale = softmax.cross_entropy(scores, block.column, log_weight)  # (2)
+        if logq:  # of r_bb, a constant
+            losses += (logq * log_support.take(block.target)).astype(scores.dtype)  # (1)
+        return RowLosses(losses, G, scale)
 
     return objective

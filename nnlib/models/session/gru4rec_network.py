@@ -1,12 +1,13 @@
 """The network of GRU4Rec: items → recurrent layers → scores of the items of a step."""
 
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from nnlib.array import Array, Backward, array_module
 from nnlib.functional.rows import add_rows, distinct, take_rows
+from nnlib.functional.softmax import RowLosses
 from nnlib.init import glorot, per_gate
 from nnlib.layer import Layer
 from nnlib.layers.dense import Dense
@@ -25,6 +26,8 @@ class ScoreBlock(NamedTuple):
     """
 
     item: Array  # (B,) the inputs
+    target: Array  # (B,) the items that come next
+    negative: Array  # (S,) extra negatives of all rows
     ids: Array  # (n,) distinct items
     first: int  # the U = n − first ids from here on are scored, those before are inputs only
     item_at: Array  # (B,) where the inputs are among the ids; empty unless the table is shared
@@ -36,6 +39,9 @@ class ScoreBlock(NamedTuple):
         return self.column_of[: len(self.item)]
 
 
+Objective: TypeAlias = Callable[[Array, ScoreBlock], RowLosses]
+
+
 class GRU4RecNetwork(Layer):
     """One step of GRU4Rec on B sessions side by side.
 
@@ -43,11 +49,15 @@ class GRU4RecNetwork(Layer):
         (2) v  = x W_in
         (3) h' = dropout(GRU(v, h))                   the state h of the step before is a constant
         (4) s  = h' W[ids]ᵀ + b[ids]
+        (5) L  = 1/B Σ_b objective(s)_b
     With several layers (2) and (3) repeat, x being h' of the layer below.
 
+    Backward
+        ∂L/∂s = r ⊙ G with r = scale / B per row, which multiplies h and dh instead of G
     Shapes
         block of U scored items · states: per layer (C, H), C ≤ B: rows carried on, the others
-        start at zero → scores (B, U), states: per layer (B, H)
+        start at zero · objective: (scores (B, U), block) → RowLosses → L (), states: per layer
+        (B, H)
     Arguments
         n_items: N
         hidden: H of every layer
@@ -100,42 +110,49 @@ class GRU4RecNetwork(Layer):
         columns = [item[:n], target, negative]
         ids, at = distinct(array_module(item).concatenate(columns), self.scratch)
         first = int(at[n:].min()) if n else 0  # ids that occur among the inputs only come first
-        return ScoreBlock(item, ids, first, at[:n], at[n:] - first)
+        return ScoreBlock(item, target, negative, ids, first, at[:n], at[n:] - first)
 
     def __call__(
-        self, block: ScoreBlock, states: Sequence[Array], rng: np.random.Generator | None = None
+        self,
+        block: ScoreBlock,
+        states: Sequence[Array],
+        objective: Objective,
+        rng: np.random.Generator | None = None,
     ) -> tuple[tuple[Array, list[Array]], Backward]:
         W, b, first = self.W, self.b, block.first
         rows = take_rows(W.value, block.ids)
         scored, scored_ids = rows[first:], block.ids[first:]
 
-        if self.shared:
-            x, back_embed = take_rows(rows, block.item_at), None
-        elif self.embed is not None:
-            x, back_embed = self.embed(block.item)
-        else:
-            x, back_embed = block.item, None  # (1)
-        if x is not block.item:
-            x, back_drop = self.drop_embed(x, rng)
+        x, back_embed = self.enter(block, rows, rng)  # (1)
         (h, states), back_layers = self.layers(x, states, rng)  # (2) (3)
         s = h @ scored.T
         s += take_rows(b.value, scored_ids)  # (4)
+        losses, G, scale = objective(s, block)  # (5)
 
-        def backward(ds: Array) -> None:
-            b.accumulate_rows(scored_ids, ds.sum(axis=0), distinct=True)  # (4)
-            dx = back_layers(ds @ scored)  # (4) (3) (2)
-            drows = array_module(ds).empty_like(rows)
+        def backward(dloss: Array | float = 1.0) -> None:
+            r = scale * (dloss / len(scale))  # (5)
+            b.accumulate_rows(scored_ids, r @ G, distinct=True)  # (4)
+            dx = back_layers((G @ scored) * r[:, None])  # (4) (3) (2)
+            drows = array_module(G).empty_like(rows)
             drows[:first] = 0
-            drows[first:] = ds.T @ h  # (4)
-            if dx is not None:
-                dx = back_drop(dx)
-            if self.shared:
-                add_rows(drows, block.item_at, dx)  # (1)
-            elif back_embed is not None:
-                back_embed(dx)
+            drows[first:] = G.T @ (h * r[:, None])  # (4)
+            back_embed(dx, drows)  # (1)
             W.accumulate_rows(block.ids, drows, distinct=True, looked_up=rows)
 
-        return (s, states), backward
+        return (losses.mean(), states), backward
+
+    def enter(
+        self, block: ScoreBlock, rows: Array, rng: np.random.Generator | None
+    ) -> tuple[Array, Callable[[Array, Array], None]]:
+        """Equation (1):  x, backward(dx, drows), which adds to `drows` if the table is shared."""
+        if self.shared:
+            x, back_drop = self.drop_embed(take_rows(rows, block.item_at), rng)
+            return x, lambda dx, drows: add_rows(drows, block.item_at, back_drop(dx))
+        if self.embed is None:
+            return block.item, lambda dx, drows: None
+        x, back_embed = self.embed(block.item)
+        x, back_drop = self.drop_embed(x, rng)
+        return x, lambda dx, drows: back_embed(back_drop(dx))
 
     def layers(
         self, x: Array, states: Sequence[Array], rng: np.random.Generator | None = None
