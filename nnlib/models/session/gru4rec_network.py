@@ -133,9 +133,10 @@ class GRU4RecNetwork(Layer):
             r = scale * (dloss / len(scale))  # (5)
             b.accumulate_rows(scored_ids, r @ G, distinct=True)  # (4)
             dx = back_layers((G @ scored) * r[:, None])  # (4) (3) (2)
-            drows = array_module(G).empty_like(rows)
+            xp = array_module(G)
+            drows = xp.empty_like(rows)
             drows[:first] = 0
-            drows[first:] = G.T @ (h * r[:, None])  # (4)
+            xp.matmul(G.T, h * r[:, None], out=drows[first:])  # (4)
             back_embed(dx, drows)  # (1)
             W.accumulate_rows(block.ids, drows, distinct=True, looked_up=rows)
 
