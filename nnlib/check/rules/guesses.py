@@ -1,0 +1,115 @@
+"""What is likely from the two arrays alone, once nothing is certain."""
+
+import numpy as np
+
+from nnlib.check.comparison import Comparison, axes, cosine, largest
+from nnlib.check.diagnosis import Diagnosis, Kind
+
+
+def mask(c: Comparison) -> Diagnosis | None:
+    """Wrong where the reference is zero, and only there: a mask such as ReLU's derivative."""
+    zero = np.abs(c.reference) <= c.noise
+    if not (c.wrong & zero).any() or (c.wrong & ~zero).any() or not c.telling.any():
+        return None
+    return Diagnosis(
+        Kind.DERIVATIVE,
+        f"right wherever it is not zero, but {int((c.wrong & zero).sum())} entries should be zero: "
+        "a mask is missing, such as the derivative of ReLU or of dropout",
+    )
+
+
+def signs(c: Comparison) -> Diagnosis | None:
+    if not c.close(np.abs(c.mine), np.abs(c.reference)):
+        return None
+    return Diagnosis(
+        Kind.SIGN,
+        f"every entry has the right size, but {int(c.wrong.sum())} of {c.wrong.size} have the "
+        "wrong sign: is there an absolute value, a square root or a sign function?",
+    )
+
+
+def constant_along_axis(c: Comparison) -> Diagnosis | None:
+    """The same number all along an axis: a sum or mean spread out, or one that is missing."""
+    difference = c.reference - c.mine
+    for axis in axes(c):
+        for name, reduced in (
+            ("sum", c.reference.sum(axis=axis, keepdims=True)),
+            ("mean", c.reference.mean(axis=axis, keepdims=True)),
+        ):
+            if c.equals(np.broadcast_to(reduced, c.reference.shape)):
+                return Diagnosis(
+                    Kind.WRONG_AXIS,
+                    f"all along axis {axis} stands the {name} over that axis: nothing is to be "
+                    "summed there",
+                )
+        middle = difference.mean(axis=axis, keepdims=True)
+        spread = np.broadcast_to(middle, difference.shape)
+        varies = np.ptp(c.mine, axis=axis).max() > 1e-3 * largest(c.mine)
+        if c.reference.shape[axis] > 2 and varies and c.close(difference, spread):
+            return Diagnosis(
+                Kind.TERM,
+                f"the difference is constant along axis {axis}: a term such as a mean or sum over "
+                "that axis is missing or wrong",
+            )
+    return None
+
+
+def same_signs(c: Comparison) -> Diagnosis | None:
+    """Every entry has the right sign, and its own wrong size."""
+    m, r = c.mine[c.telling], c.reference[c.telling]
+    if m.size < 8 or (m * r <= 0).any():
+        return None
+    factors = r / m
+    if factors.max() <= 1 + 1e-6:
+        return Diagnosis(
+            Kind.DERIVATIVE,
+            f"every sign is right but every entry too large, {1 / factors.max():.3g} to "
+            f"{1 / factors.min():.3g} times: a factor below 1 such as the derivative f'(a) is "
+            "missing",
+        )
+    if factors.min() >= 1 - 1e-6:
+        return Diagnosis(
+            Kind.DERIVATIVE,
+            f"every sign is right but every entry too small, {factors.min():.3g} to "
+            f"{factors.max():.3g} times: a factor below 1 such as the derivative f'(a) is there "
+            "twice",
+        )
+    return Diagnosis(
+        Kind.ELEMENTWISE,
+        f"every sign is right, but sizes are {1 / factors.max():.3g} to {1 / factors.min():.3g} "
+        "times what they should be: a positive factor, different for each entry, is missing",
+    )
+
+
+def same_total(c: Comparison) -> Diagnosis | None:
+    """A vector with the right sum and no right entry: a matrix summed over its other axis."""
+    total = float(c.reference.sum())
+    size = float(np.abs(c.reference).sum())
+    if c.reference.ndim != 1 or c.reference.size < 3 or abs(total) < 1e-2 * size:
+        return None
+    if abs(float(c.mine.sum()) - total) > 10 * c.precision * size or not c.wrong.all():
+        return None
+    return Diagnosis(
+        Kind.WRONG_AXIS,
+        "no entry is right but their sum is: a square matrix is summed over its other axis",
+    )
+
+
+def related(c: Comparison) -> Diagnosis | None:
+    similar = cosine(c.mine, c.reference)
+    if c.mine.size < 6 or similar < max(0.3, 4 / np.sqrt(c.mine.size)):
+        return None
+    return Diagnosis(
+        Kind.TERM,
+        f"the direction is similar (cosine {similar:.3f}), but hardly an entry is right: "
+        "one term of a sum is probably missing, or has the wrong sign or factor",
+    )
+
+
+def unrelated(c: Comparison) -> Diagnosis:
+    similar = cosine(c.mine, c.reference)
+    return Diagnosis(
+        Kind.UNRELATED,
+        f"it has nothing to do with the right gradient (cosine {similar:+.3f}): compare the "
+        "formula line by line, or check that it is the gradient of this array and of these inputs",
+    )
