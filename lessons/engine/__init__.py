@@ -1,0 +1,1 @@
+"""What makes lessons out of Python files: parsing, checking, progress, notebooks, command line."""
