@@ -51,12 +51,12 @@ class Comparison:
         """Which entries of `reference` are so far from 0 that being right means something."""
         return np.abs(self.reference) > 100 * self.limit
 
-    def close(self, a: Array, b: Array) -> bool:
-        """Whether two arrays of one shape agree, up to sums of rounding errors."""
+    def close(self, a: Array, b: Array, slack: float = 0.0) -> bool:
+        """Whether two arrays of one shape agree, up to sums of rounding errors and `slack`."""
         if a.shape != b.shape or not a.size:
             return False
         scale = max(largest(a), largest(b))
-        return bool(largest(a - b) <= 10 * self.precision * scale + self.noise)
+        return bool(largest(a - b) <= 10 * self.precision * scale + self.noise + slack)
 
     def equals(self, other: Array) -> bool:
         """Whether `mine` is `other`, which is not just zeros."""

@@ -19,15 +19,17 @@ from nnlib.check.rules import context, guesses, places, shapes, values
 Rule = Callable[[Comparison], Diagnosis | None]
 
 FIRST: tuple[Rule, ...] = (
+    context.known,
     shapes.wrong_shape,
     values.not_finite,
     values.correct,
     values.zero,
-    context.known,
     context.accumulated,
     values.factor,
     context.derivative,
     context.terms,
+    context.unchanged,
+    context.products,
     context.summands,
 )
 STRUCTURE: tuple[Rule, ...] = (

@@ -6,12 +6,14 @@ In float64 with ε = 10⁻⁶ the two agree to some nine digits, or one of them 
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from nnlib.array import Array
 from nnlib.check.contract import check_contract
+from nnlib.check.diagnose import diagnose
 from nnlib.check.report import GradientReport, compare
 from nnlib.check.subject import (
     Function,
@@ -36,9 +38,9 @@ def check_gradients(
     """Compare every gradient of `y, backward = f(*inputs)` with central differences, in float64.
 
     Every coordinate of every floating-point input and of every parameter is moved by ±eps; then
-    `check_contract` looks at what numbers do not show.  Inputs are copied, parameters and their
-    gradients are left as they were.  A failed check is a report whose `passed` is False, never an
-    exception; what f itself raises is passed on.
+    `check_contract` looks at what numbers do not show, and `diagnose` at gradients that are wrong.
+    Inputs are copied, parameters and their gradients are left as they were.  A failed check is a
+    report whose `passed` is False, never an exception; what f itself raises is passed on.
 
     Arguments
         f: a layer, a loss or any other function that returns (y, backward); y may be a tuple
@@ -64,8 +66,14 @@ def check_gradients(
 
         rows = []
         for name, x, dx in analytic:
-            tiny = rounding(x, outputs, dys, eps) / tolerance
-            rows.append(compare(name, x, dx, differences(evaluate, x, dys, eps), tiny))
+            noise = rounding(x, outputs, dys, eps)
+            numeric = differences(evaluate, x, dys, eps)
+            row = compare(name, x, dx, numeric, noise / tolerance)
+            if not row.error <= tolerance:
+                context = _context(copies, analytic, dys)
+                found = diagnose(dx, numeric, tolerance=tolerance, noise=noise, **context)
+                row = replace(row, diagnosis=found)
+            rows.append(row)
     problems = check_contract(f, *inputs, params=list(parameters.items()), rng=rng)
     return GradientReport(tuple(rows), tuple(problems), tolerance)
 
@@ -100,6 +108,24 @@ def gradients(
         missing = p.grad is None and not p.rows
         found.append((name, p.value, None if missing else p.dense_grad()))
     return found
+
+
+def _context(
+    inputs: Sequence[Array],
+    analytic: Sequence[tuple[str, Array, Array | None]],
+    dys: Sequence[Array],
+) -> dict[str, Any]:
+    """What `diagnose` is told: sizes as inputs (B, I) and (T, B, I) have them, and all arrays."""
+    shapes: list[tuple[int, ...]] = [x.shape for x in inputs if x.dtype.kind == "f"]
+    shape = max(shapes, key=len, default=())
+    whole = [x for x in inputs if x.dtype.kind in "iu" and x.size]
+    outputs = {"dy" if len(dys) == 1 else f"dy[{i}]": dy for i, dy in enumerate(dys)}
+    return {
+        "batch_size": shape[-2] if len(shape) in (2, 3) else None,
+        "sizes": {"T": shape[0]} if len(shape) == 3 else {},
+        "ids": whole[0] if whole else None,
+        "terms": outputs | {name: x for name, x, _ in analytic},
+    }
 
 
 def differences(

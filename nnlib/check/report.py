@@ -1,10 +1,11 @@
 """What a gradient check found, as a table."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from nnlib.array import Array
+from nnlib.check.diagnosis import Diagnosis
 
 
 @dataclass(frozen=True)
@@ -17,7 +18,10 @@ class ArrayCheck:
     worst: tuple[int, ...] | None  # where that maximum is; None: it belongs to the whole array
     analytic: float  # the two numbers there
     numeric: float
-    note: str = ""  # what is wrong, where that can be said
+    note: str = ""  # what is wrong, where that can be said in the table
+    diagnosis: Diagnosis | None = None  # of a gradient that failed
+    gradients: tuple[Array, Array] | None = field(default=None, compare=False, repr=False)
+    # (analytic, numeric), all of them; None if the shapes differ or they were not computed
 
 
 @dataclass(frozen=True)
@@ -48,6 +52,7 @@ class GradientReport:
             lines.append(
                 "  " + "  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip()
             )
+        lines += [f"  {row.name}: {row.diagnosis}" for row in self.rows if row.diagnosis]
         return "\n".join(lines + [f"  contract: {problem}" for problem in self.problems])
 
 
@@ -74,7 +79,14 @@ def compare(name: str, x: Array, analytic: Array | None, numeric: Array, tiny: f
     scale = max(np.abs(analytic).max(), np.abs(numeric).max(), tiny) or 1.0
     error = float(difference[worst] / scale) if np.isfinite(scale) else np.nan
     return ArrayCheck(
-        name, x.shape, error, worst, float(analytic[worst]), float(numeric[worst]), note
+        name,
+        x.shape,
+        error,
+        worst,
+        float(analytic[worst]),
+        float(numeric[worst]),
+        note,
+        gradients=(analytic, numeric),
     )
 
 
@@ -87,5 +99,9 @@ def _cells(row: ArrayCheck, tolerance: float) -> tuple[str, ...]:
         "-" if row.worst is None else str(list(row.worst)),
         f"{row.analytic:+.6g}",
         f"{row.numeric:+.6g}",
-        f"<- {row.note or 'wrong'}" if wrong else "",
+        f"<- {_note(row)}" if wrong else "",
     )
+
+
+def _note(row: ArrayCheck) -> str:
+    return row.note or (f"wrong: {row.diagnosis.kind}" if row.diagnosis else "wrong")

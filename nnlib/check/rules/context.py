@@ -1,5 +1,7 @@
 """Mistakes that can be told because arrays of the computation are known."""
 
+import itertools
+
 import numpy as np
 
 from nnlib.array import Array
@@ -9,6 +11,8 @@ from nnlib.check.rules.shapes import other_axis
 
 
 def known(c: Comparison) -> Diagnosis | None:
+    if c.mine.shape == c.reference.shape and not c.wrong.any():
+        return None
     for sentence, gradient in c.known.items():
         if np.shape(gradient) == c.mine.shape and c.equals(np.asarray(gradient, np.float64)):
             return Diagnosis(Kind.KNOWN, sentence)
@@ -51,22 +55,54 @@ def terms(c: Comparison) -> Diagnosis | None:
             continue
         full = np.broadcast_to(term, c.reference.shape)
         k = ratio(difference, full)
-        if k and np.ptp(full) and c.close(difference, k * full):
-            times = "" if near(abs(k), 1) else f"{number(abs(k))} · "
-            if c.close(c.mine, -k * full) or not c.mine.any():
-                break
-            if near(abs(k), 2) and np.abs(c.mine).max() > 0:
-                how = f"the term {name} has the wrong sign, or twice its size is missing"
-            elif k > 0:
-                how = f"the term {times}{name} is missing"
-            else:
-                how = f"the term {times}{name} does not belong there"
-            return Diagnosis(Kind.TERM, f"{how}: the difference is exactly that")
+        if k and np.ptp(full) and c.close(difference, k * full, slack=0.01 * c.limit):
+            return Diagnosis(Kind.TERM, f"{_missing(name, k)}: the difference is exactly that")
         if c.close(c.mine * full, c.reference) and np.ptp(full):
             return Diagnosis(Kind.ELEMENTWISE, f"the factor {name} is missing in every entry")
         if c.equals(c.reference * full) and np.ptp(full):
             return Diagnosis(Kind.ELEMENTWISE, f"the factor {name} is one too many in every entry")
     return None
+
+
+def unchanged(c: Comparison) -> Diagnosis | None:
+    """It is one of the arrays of the computation."""
+    for name, term in c.terms.items():
+        if term.shape == c.mine.shape and np.ptp(term) and c.equals(term):
+            return Diagnosis(
+                Kind.DERIVATIVE,
+                f"it is just {name}, passed on unchanged: the derivative is not multiplied in",
+            )
+    return None
+
+
+def products(c: Comparison) -> Diagnosis | None:
+    """It is a product of two of the arrays, and the reference is theirs with other transposes."""
+    if c.reference.ndim != 2:
+        return None
+    matrices = {name: x for name, x in c.terms.items() if x.ndim == 2}
+    for (a, A), (b, B) in itertools.permutations(matrices.items(), 2):
+        forms = {
+            f"{a}{'.T' * s} @ {b}{'.T' * t}": (X, Y)
+            for s, X in enumerate((A, A.T))
+            for t, Y in enumerate((B, B.T))
+            if (len(X), *Y.shape) == (len(c.reference), X.shape[1], c.reference.shape[1])
+        }
+        if len(forms) < 2:
+            continue
+        values = {form: X @ Y for form, (X, Y) in forms.items()}
+        is_mine = [form for form, value in values.items() if c.equals(value)]
+        right = [form for form, value in values.items() if c.close(c.reference, value)]
+        if is_mine and right:
+            return Diagnosis(Kind.TRANSPOSED, f"it is {is_mine[0]} and should be {right[0]}")
+    return None
+
+
+def _missing(name: str, k: float) -> str:
+    """What has become of a term of which k times is missing."""
+    term = name if near(abs(k), 1) else f"{number(abs(k))} · {name}"
+    if near(abs(k), 2):
+        return f"the term {name} has the wrong sign, or {term} is missing"
+    return f"the term {term} is missing" if k > 0 else f"the term {term} does not belong there"
 
 
 def summands(c: Comparison) -> Diagnosis | None:
@@ -97,6 +133,8 @@ def summands(c: Comparison) -> Diagnosis | None:
 def duplicates(c: Comparison) -> Diagnosis | None:
     """Rows whose id occurs once are right, and rows whose id occurs more than once are not."""
     if c.ids is None or c.reference.ndim < 2:
+        return None
+    if c.ids.min() < 0 or not c.ids.size:
         return None
     count = np.bincount(c.ids.ravel(), minlength=len(c.reference))
     if len(count) != len(c.reference) or count.max() < 2:

@@ -45,7 +45,7 @@ def constant_along_axis(c: Comparison) -> Diagnosis | None:
         middle = difference.mean(axis=axis, keepdims=True)
         spread = np.broadcast_to(middle, difference.shape)
         varies = np.ptp(c.mine, axis=axis).max() > 1e-3 * largest(c.mine)
-        if c.reference.shape[axis] > 2 and varies and c.close(difference, spread):
+        if c.reference.shape[axis] > 2 and varies and c.close(difference, spread, 0.01 * c.limit):
             return Diagnosis(
                 Kind.TERM,
                 f"the difference is constant along axis {axis}: a term such as a mean or sum over "

@@ -29,7 +29,7 @@ def not_finite(c: Comparison) -> Diagnosis | None:
 def correct(c: Comparison) -> Diagnosis | None:
     scale = max(largest(c.mine), largest(c.reference))
     error = largest(c.mine - c.reference)
-    if error <= c.tolerance * scale + c.noise:
+    if error <= max(c.tolerance * scale, c.noise):
         return Diagnosis(Kind.CORRECT, "correct")
     if error > (1.0 if c.single else 0.2) * 1e-4 * scale + c.noise:
         return None
@@ -123,6 +123,12 @@ def by_size(c: Comparison, k: float) -> Diagnosis | None:
         if n > 1 and (near(abs(k), n) or near(abs(k), 1 / n)):
             hint = "a mean is missing" if abs(k) > 1 else "a sum was divided by it once too often"
             return Diagnosis(Kind.FACTOR, f"every entry is {times(k)}, and {n} is {name}: {hint}")
+    size = c.reference.size
+    if c.reference.ndim > 1 and (near(abs(k), size) or near(abs(k), 1 / size)):
+        hint = "a mean over all of them is missing" if abs(k) > 1 else "a mean instead of a sum"
+        return Diagnosis(
+            Kind.FACTOR, f"every entry is {times(k)}, and {size} is the number of entries: {hint}"
+        )
     for axis, n in enumerate(c.reference.shape):
         if n > 2 and near(abs(k), n):
             return Diagnosis(
