@@ -148,8 +148,10 @@ def _waiting(id: str, error: NotImplementedError) -> list[str]:
     other = str(error)
     if other and other != id:
         return [f"it calls exercise {other}, which is still blank: do that first"]
-    return [f'replace the line raise NotImplementedError("{id}") by your code, run its cell, then '
-            "this one"]
+    return [
+        f'replace the line raise NotImplementedError("{id}") by your code, run its cell, then '
+        "this one"
+    ]
 
 
 def _raised(error: Exception) -> list[str]:

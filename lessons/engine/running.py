@@ -142,7 +142,9 @@ def _no_outcome(
     i, error = next(iter(errors.items()))
     lines = [f"✗ {id}: wrong", f"    code cell {i + 1}, which it needs, fails:"]
     if isinstance(error, SyntaxError):
-        lines.append(f"    line {error.lineno} is no Python: {error.msg}: {error.text or ''}".rstrip())
+        lines.append(
+            f"    line {error.lineno} is no Python: {error.msg}: {error.text or ''}".rstrip()
+        )
     else:
         last = traceback.extract_tb(error.__traceback__)[-1]
         lines.append(f"    {type(error).__name__}: {error}, at: {last.line}")

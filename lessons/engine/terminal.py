@@ -172,7 +172,7 @@ def saves(path: Path, pause: float = 0.5) -> Iterator[None]:
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run one command; returns 0, 1 for exercises not passed or stale notebooks, 2 for bad input."""
+    """Run one command: 0, 1 for what is not passed or stale, 2 for bad input."""
     try:
         app(args)
     except SystemExit as stop:
