@@ -12,11 +12,20 @@ import numpy as np
 
 from nnlib.array import Array
 from nnlib.check import check_gradients
+from nnlib.check.diagnose import diagnose
+from nnlib.check.diagnosis import Diagnosis, Kind
 from nnlib.check.gradients import differences, gradients, rounding
 from nnlib.check.report import ArrayCheck, compare
-from nnlib.check.subject import Parameters, as_tuple, cast_copy, input_names, named
+from nnlib.check.subject import Parameters, as_tuple, cast_copy, input_names
 
 EPS = 1e-6
+SEED = 20170821  # of the dy that a backward is given
+HEAD = ("array", "shape", "error", "worst at", "yours", "expected", "")
+PLAIN = (  # mistakes that are told of any array, be it a gradient or not
+    Kind.FLOAT32, Kind.ZERO, Kind.FACTOR, Kind.TWICE, Kind.HALF, Kind.SIGN,
+    Kind.BATCH_SIZE, Kind.OVER_BATCH_SIZE, Kind.TRANSPOSED, Kind.REVERSED, Kind.SHIFTED,
+    Kind.PERMUTED, Kind.BLOCKS_SWAPPED, Kind.ONLY_LAST, Kind.ONLY_FIRST, Kind.PARTLY,
+)  # fmt: skip
 
 
 @dataclass
@@ -33,7 +42,7 @@ def compare_values(
     inputs: Sequence[Any],
     expected: Any,
     tolerance: float,
-    about: Mapping[str, Any],
+    about: Mapping[str, Any] | None,
 ) -> Finding:
     """The result of mine(*inputs), array by array, with that of `expected`."""
     reference = as_tuple(expected(*_copies(inputs)) if callable(expected) else expected)
@@ -48,7 +57,7 @@ def compare_gradients(
     loss: Callable[..., Any],
     by: Sequence[str],
     tolerance: float,
-    about: Mapping[str, Any],
+    about: Mapping[str, Any] | None,
 ) -> Finding:
     """The gradients that mine(*inputs) returns with central differences of loss(*inputs)."""
     copies = [cast_copy(x, np.float64) if _is_float(x) else x for x in inputs]
@@ -66,6 +75,7 @@ def compare_gradients(
         reference.append(differences(evaluate, x, one, EPS))
     result, finding = _call(mine, inputs)
     labels = [f"d{name}" for name in by]
+    about = {"noise": tiny * tolerance} | dict(about or {})
     _compare_arrays(finding, labels, result, reference, tolerance, about, tiny)
     return finding
 
@@ -76,7 +86,7 @@ def compare_pair(
     forward: Callable[..., Any],
     params: Parameters,
     tolerance: float,
-    about: Mapping[str, Any],
+    about: Mapping[str, Any] | None,
 ) -> Finding:
     """y of `y, backward = mine(*inputs)` with forward(*inputs), backward with differences."""
     result, finding = _call(mine, inputs)
@@ -87,26 +97,17 @@ def compare_pair(
     _compare_arrays(finding, "y", result[0], reference, 1e-9, about)
     if finding.wrong:
         return finding
-    report = check_gradients(mine, *inputs, params=params, tolerance=tolerance)
+    rng = np.random.default_rng(SEED)
+    report = check_gradients(mine, *inputs, params=params, rng=rng, tolerance=tolerance)
     finding.worst = max(finding.worst, report.error)
-    rng = np.random.default_rng(0)
-    copies = [cast_copy(x, np.float64) for x in inputs]
-    parameters = named(mine, params)
-    y, backward = mine(*copies)
-    dys = [np.asarray(rng.standard_normal(np.shape(part))) for part in as_tuple(y)]
-    found = list(gradients(mine, backward, copies, dys, parameters))
-    finding.values += [g for _, _, g in found]
+    finding.values += [row.gradients[0] for row in report.rows if row.gradients]
     if report.passed:
         return finding
     finding.wrong.append(_table([(f"d{row.name}", row) for row in report.rows], tolerance))
-    for (name, x, g), row in zip(found, report.rows, strict=True):
-        if not row.error <= tolerance and g is not None and g.shape == x.shape:
-
-            def evaluate() -> list[Array]:
-                return [np.array(part, copy=True) for part in as_tuple(mine(*copies)[0])]
-
-            sentence = diagnosis(g, differences(evaluate, x, dys, EPS), about)
-            finding.wrong += [f"d{name}: {sentence}"] if sentence else []
+    for row in report.rows:
+        if row.diagnosis is not None and row.gradients is not None:
+            found = diagnosis(*row.gradients, about) if about else _sentence(row.diagnosis)
+            finding.wrong += [f"d{row.name}: {found}"] if found else []
     finding.wrong += [f"contract: {problem}" for problem in report.problems]
     return finding
 
@@ -125,29 +126,50 @@ def compare_claims(
     return finding
 
 
-def diagnosis(mine: Array, reference: Array, about: Mapping[str, Any]) -> str:
-    """What is wrong with an array, in one sentence; empty where it has no name."""
-    try:
-        from nnlib.check.diagnose import diagnose
-    except ImportError:
-        return ""
-    found = diagnose(mine, reference, **about)
-    return "" if found.kind in ("correct", "unrelated") else str(found)
+def diagnosis(mine: Array, reference: Array, about: Mapping[str, Any] | None) -> str:
+    """What is wrong with an array, in one sentence; empty where it has no name.
+
+    Arguments
+        about: what `diagnose` is told; None: the array is no gradient, only plain mistakes count
+    """
+    found = diagnose(mine, reference, **(about or {}))
+    return _sentence(found) if about is not None or found.kind in PLAIN else ""
+
+
+def _sentence(found: Diagnosis) -> str:
+    return "" if found.kind in (Kind.CORRECT, Kind.UNRELATED) else str(found)
 
 
 def known_mistake(
     values: Sequence[Any], inputs: Sequence[Any], mistakes: Mapping[str, Callable[..., Any]]
-) -> list[str]:
-    """The sentence of the known mistake that gives just these values, in a list."""
+) -> str:
+    """The sentence of the known mistake that gives just these values; empty if none does.
+
+    A mistake that is a pair (y, backward) is compared in y and in the gradients of the inputs.
+    """
     mine = list(flat(values))
     for sentence, mistake in mistakes.items():
-        theirs = list(flat(as_tuple(mistake(*_copies(inputs)))))
-        if len(mine) == len(theirs) and all(
-            a.shape == b.shape and np.allclose(a, b, rtol=1e-6, atol=1e-12)
-            for a, b in zip(mine, theirs, strict=True)
-        ):
-            return [sentence]
-    return []
+        copies = _copies(inputs)
+        result = as_tuple(mistake(*copies))
+        if len(result) == 2 and callable(result[1]):
+            rng = np.random.default_rng(SEED)
+            y = as_tuple(result[0])
+            dys = [np.asarray(rng.standard_normal(np.shape(part))) for part in y]
+            result = (*y, *(g for _, _, g in gradients(mistake, result[1], copies, dys, {})))
+            theirs = list(flat(result))[: len(mine)]
+            ours = mine[: len(theirs)]
+        else:
+            theirs, ours = list(flat(result)), mine
+        if ours and _same(ours, theirs):
+            return sentence
+    return ""
+
+
+def _same(a: Sequence[Array], b: Sequence[Array]) -> bool:
+    return len(a) == len(b) and all(
+        x.shape == y.shape and np.allclose(x, y, rtol=1e-6, atol=1e-12)
+        for x, y in zip(a, b, strict=True)
+    )
 
 
 def _call(mine: Callable[..., Any], inputs: Sequence[Any]) -> tuple[Any, Finding]:
@@ -166,7 +188,7 @@ def _compare_arrays(
     result: Any,
     reference: Sequence[Any],
     tolerance: float,
-    about: Mapping[str, Any],
+    about: Mapping[str, Any] | None,
     tiny: float = 0.0,
 ) -> None:
     """Add to the finding what is wrong with the result: None, count, type, shape, numbers."""
@@ -179,7 +201,7 @@ def _compare_arrays(
         return
     if len(parts) != len(reference):
         finding.wrong.append(
-            f"it must return {len(reference)} value(s) ({', '.join(names)}), this is "
+            f"it must return {len(reference)} array(s), {', '.join(names)}; this is "
             f"{_describe(result)}"
         )
         return
@@ -205,9 +227,8 @@ def _compare_arrays(
 
 
 def _table(rows: Sequence[tuple[str, ArrayCheck]], tolerance: float) -> str:
-    head = ("array", "shape", "error", "worst at", "yours", "expected", "")
-    lines = [head, *(_cells(name, row, tolerance) for name, row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+    lines = [HEAD, *(_cells(name, row, tolerance) for name, row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD))]
     return "\n".join(
         "  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip()
         for line in lines
@@ -215,16 +236,19 @@ def _table(rows: Sequence[tuple[str, ArrayCheck]], tolerance: float) -> str:
 
 
 def _cells(name: str, row: ArrayCheck, tolerance: float) -> tuple[str, ...]:
-    number = lambda x: "-" if np.isnan(x) else f"{x:+.6g}"
     return (
         name,
         str(row.shape),
         f"{row.error:.1e}",
         "-" if not row.worst else str(list(row.worst)),
-        number(row.analytic),
-        number(row.numeric),
-        "" if row.error <= tolerance else f"<- {row.note or 'wrong'}",
+        _number(row.analytic),
+        _number(row.numeric),
+        "" if row.error <= tolerance else f"<- {row.note.removeprefix('gradient has ') or 'wrong'}",
     )
+
+
+def _number(x: float) -> str:
+    return "-" if np.isnan(x) else f"{x:+.6g}"
 
 
 def _copies(inputs: Sequence[Any]) -> list[Any]:
@@ -245,6 +269,13 @@ def _describe(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"an array of shape {value.shape}"
     return repr(value) if value is None else f"a {type(value).__name__}"
+
+
+def described(function: Callable[..., Any], inputs: Sequence[Any]) -> str:
+    """The arguments of a call: "x (5, 3), w (3,), b a float"."""
+    names = input_names(function, len(inputs))
+    shapes = [str(x.shape) if isinstance(x, np.ndarray) else _describe(x) for x in inputs]
+    return ", ".join(f"{name} {shape}" for name, shape in zip(names, shapes, strict=True))
 
 
 def flat(values: Sequence[Any]) -> Iterator[Array]:

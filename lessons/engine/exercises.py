@@ -72,34 +72,36 @@ def check(
         params: with forward, the Parameters that mine uses; a Layer's own are found
         tolerance: on the relative error of an array: 1e-9 for values, 1e-6 for gradients
         mistakes: what is often done instead: {sentence: function of the inputs}, the sentence is
-            shown to whom it happened; not with forward
-        about: keywords for nnlib.check.diagnose, such as {"batch_size": 5}
+            shown to whom it happened; with forward, a function that returns (y, backward)
+        about: keywords for nnlib.check.diagnose, such as {"batch_size": 5}; with expected, {} says
+            that the result is a gradient, without it only plain mistakes are named
     """
     chosen = [x is not None for x in (expected, gradient_of, forward, claims)]
     if sum(chosen) != 1:
         raise TypeError("check needs exactly one of expected, gradient_of, forward and claims")
     exercise = read_lesson(find_lesson(id)).exercise(id)
     function = mine if callable(mine) else lambda *_: mine
-    context = about or {}
     values: tuple[Any, ...] = ()
     try:
         if gradient_of is not None:
             limit = tolerance or 1e-6
-            found = compare.compare_gradients(function, inputs, gradient_of, by, limit, context)
+            found = compare.compare_gradients(function, inputs, gradient_of, by, limit, about)
         elif forward is not None:
             limit = tolerance or 1e-6
-            found = compare.compare_pair(function, inputs, forward, params, limit, context)
+            found = compare.compare_pair(function, inputs, forward, params, limit, about)
         elif claims is not None:
             found = compare.compare_claims(function, inputs, claims)
         else:
             limit = tolerance or 1e-9
-            found = compare.compare_values(function, inputs, expected, limit, context)
+            found = compare.compare_values(function, inputs, expected, limit, about)
         if found.wrong and mistakes:
-            found.wrong += compare.known_mistake(found.values, inputs, mistakes)
+            known = compare.known_mistake(found.values, inputs, mistakes)
+            if known:
+                found.wrong = [w for w in found.wrong if w.startswith(compare.HEAD[0])] + [known]
     except NotImplementedError as error:
         state, lines = NOT_ATTEMPTED, _waiting(id, error)
     except Exception as error:
-        state, lines = WRONG, [*_raised(error), _pointer(exercise)]
+        state, lines = WRONG, [*_raised(error), _called(function, inputs), _pointer(exercise)]
     else:
         state = WRONG if found.wrong else PASSED
         values = tuple(found.values)
@@ -165,6 +167,10 @@ def _raised(error: Exception) -> list[str]:
     if frames and frames[-1].line:
         lines.append(f"in {frames[-1].name}, at: {frames[-1].line}")
     return lines
+
+
+def _called(function: Callable[..., Any], inputs: Sequence[Any]) -> str:
+    return f"it was called with {compare.described(function, inputs)}" if inputs else ""
 
 
 def _is_foreign(filename: str) -> bool:

@@ -23,7 +23,7 @@ HEADING = re.compile(r"^#+ Exercise (?P<id>\d\d\.\d+) · (?P<title>.+?)\s*$", re
 BEGIN = re.compile(r"(?P<indent>\s*)### BEGIN SOLUTION (?P<id>\d\d\.\d+)\s*$")
 END = re.compile(r"\s*### END SOLUTION\s*$")
 HINT = re.compile(r"\s*### HINT (?P<text>.+?)\s*$")
-MORE = re.compile(r"\s*###\s+(?P<text>.+?)\s*$")
+MORE = re.compile(r"\s*###\s{2,}(?P<text>.+?)\s*$")
 MARKER = "### BEGIN SOLUTION"
 
 

@@ -1,0 +1,324 @@
+"""The engine: what a student and an author are told, and what happens to files."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from lessons import check, hint, show, solution
+from lessons.engine import notebooks as books
+from lessons.engine import progress, source, terminal
+from lessons.engine.exercises import NOT_ATTEMPTED, PASSED, WRONG, Outcome, outcomes
+from lessons.engine.running import code_cells, needed_cells, run_checks
+
+LESSON = '''# %% [markdown]
+# # 01 · A lesson
+#
+# - **Minutes:** 10
+# - **Prerequisites:** none
+
+# %%
+import numpy as np
+
+from lessons import check
+
+# %% [markdown]
+# ### Exercise 01.1 · Double
+
+
+# %%
+def double(x):
+    """2 x."""
+    ### BEGIN SOLUTION 01.1
+    ### HINT Twice
+    ###      as much.
+    ### HINT x + x.
+    return x + x
+    ### END SOLUTION
+
+
+# %%
+check("01.1", double, np.array([1.0, 2.0]), expected=lambda x: 2 * x)
+
+# %% [markdown]
+# ### Exercise 01.2 · Four times
+
+
+# %%
+def quadruple(x):
+    """4 x."""
+    ### BEGIN SOLUTION 01.2
+    ### HINT double twice.
+    return double(double(x))
+    ### END SOLUTION
+
+
+# %%
+slow = quadruple(np.ones(3))
+check("01.2", quadruple, np.array([1.0, 2.0]), expected=lambda x: 4 * x)
+'''
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A course of one lesson, with its notebooks built."""
+    (tmp_path / "01_short.py").write_text(LESSON, encoding="utf-8")
+    monkeypatch.setattr(source.lesson_files, "__defaults__", (tmp_path,))
+    monkeypatch.setattr(source.find_lesson, "__defaults__", (tmp_path,))
+    for function in (books.notebook_path, books.notebooks):
+        monkeypatch.setattr(function, "__defaults__", (tmp_path / "notebooks",))
+    assert terminal.main(["build"]) == 0
+    return tmp_path
+
+
+def answer(folder: Path, **bodies: str) -> Path:
+    """Fill in the student's notebook: answer(folder, e1="return 2 * x")."""
+    path = folder / "notebooks" / "01_short.ipynb"
+    text = path.read_text(encoding="utf-8")
+    for name, body in bodies.items():
+        blank = f'raise NotImplementedError("01.{name[1:]}")'
+        assert json.dumps(blank)[1:-1] in text
+        text = text.replace(json.dumps(blank)[1:-1], json.dumps(body)[1:-1])
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def outcome(*inputs: object, **options: object) -> Outcome:
+    """What check says of the first argument as an answer to 01.1."""
+    with outcomes() as found:
+        check("01.1", *inputs, **options)
+    [only] = found
+    return only
+
+
+def test_notebooks_hold_blanks_or_solutions_and_nothing_else(folder: Path) -> None:
+    blank = (folder / "notebooks" / "01_short.ipynb").read_text(encoding="utf-8")
+    solved = (folder / "notebooks" / "solved" / "01_short.ipynb").read_text(encoding="utf-8")
+    assert "x + x" not in blank
+    assert "HINT" not in blank
+    assert '"""2 x."""' in json.loads(blank)["cells"][3]["source"][1]
+    assert "x + x" in solved
+    for text in (blank, solved):
+        book = json.loads(text)
+        assert (book["nbformat"], book["nbformat_minor"]) == (4, 5)
+        assert [cell["id"] for cell in book["cells"][:2]] == ["01-000", "01-001"]
+        assert all(cell["metadata"] == {} for cell in book["cells"])
+
+
+def test_build_is_repeatable_and_notices_stale_notebooks(folder: Path) -> None:
+    path = folder / "notebooks" / "01_short.ipynb"
+    before = path.read_bytes()
+    assert terminal.main(["build", "--check"]) == 0
+    path.write_bytes(before + b"\n")
+    assert terminal.main(["build", "--check"]) == 1
+    assert terminal.main(["build"]) == 0
+    assert path.read_bytes() == before
+
+
+def test_build_spares_answers_and_reset_keeps_a_copy(folder: Path) -> None:
+    path = answer(folder, e1="return 2 * x")
+    mine = path.read_bytes()
+    assert terminal.main(["build"]) == 1
+    assert path.read_bytes() == mine
+    assert terminal.main(["check", "01.1"]) == 0
+    assert progress.has_passed("01.1")
+    assert terminal.main(["reset", "01", "--yes"]) == 0
+    assert path.with_name("01_short.ipynb.bak").read_bytes() == mine
+    assert terminal.main(["build", "--check"]) == 0
+    assert not progress.has_passed("01.1")
+
+
+def test_check_tells_the_three_states_apart(folder: Path) -> None:
+    path = answer(folder, e2="return double(x)")
+    one, two = run_checks(code_cells(path), ["01.1", "01.2"])
+    assert (one.state, two.state) == (NOT_ATTEMPTED, NOT_ATTEMPTED)
+    assert "needs exercise 01.1" in two.text
+    path = answer(folder, e1="return 2 * x")
+    one, two = run_checks(code_cells(path), ["01.1", "01.2"])
+    assert (one.state, two.state) == (PASSED, WRONG)
+    assert terminal.main(["check", "1"]) == 1
+    assert {id: entry["state"] for id, entry in progress.read_progress().items()} == {
+        "01.1": "passed",
+        "01.2": "wrong",
+    }
+
+
+def test_a_cell_that_is_no_python_is_named(folder: Path) -> None:
+    path = answer(folder, e1="return (2 * x")
+    [found] = run_checks(code_cells(path), ["01.1"])
+    assert found.state == WRONG
+    assert "is no Python" in found.text
+
+
+def test_only_the_cells_that_a_check_depends_on_run() -> None:
+    cells = [
+        "import numpy as np",
+        "def f(x):\n    t = 1\n    return g(x) + t",
+        "t = slow_experiment()",
+        "def g(x):\n    return np.exp(x)",
+        "a = {}\na['k'] = 1",
+        "b = [t for t in range(3)]",
+        "x = 1\ny = f(x)\ncheck('01.1', y, a)",
+    ]
+    assert needed_cells(cells, 6) == [0, 1, 3, 4, 6]
+
+
+def test_hints_come_one_by_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for expected in ("hint 1 of 2 to 01.1: Twice as much.", "hint 2 of 2 to 01.1: x + x."):
+        hint("01.1")
+        assert expected in capsys.readouterr().out
+    hint("01.1")
+    assert "hint 2 of 2" in capsys.readouterr().out
+
+
+def test_the_solution_is_shown_after_a_pass_or_on_request(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    solution("01.1")
+    assert "x + x" not in capsys.readouterr().out
+    assert terminal.main(["solution", "01.1"]) == 2
+    solution("01.1", force=True)
+    shown = capsys.readouterr().out
+    assert "return x + x" in shown
+    assert "###" not in shown
+    progress.record("01.1", state="passed")
+    progress.record("01.1", state="wrong")  # a pass stays a pass
+    solution("01.1")
+    assert "return x + x" in capsys.readouterr().out
+
+
+def test_a_damaged_progress_file_counts_as_none() -> None:
+    progress.progress_file().write_text("[1, ", encoding="utf-8")
+    assert progress.read_progress() == {}
+    progress.record("01.1", state="passed")
+    assert progress.has_passed("01.1")
+
+
+def test_saves_are_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.ipynb"
+    path.write_text("1", encoding="utf-8")
+    events = terminal.saves(path, pause=0.001)
+    next(events)
+    path.write_text("12", encoding="utf-8")
+    next(events)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["check", "77"], "no such lesson"),
+        (["check", "01.9"], "there is none"),
+        (["hint", "01"], "named like 05.2"),
+        (["check", "01", "--file", "missing.ipynb"], "no such file"),
+    ],
+)
+def test_bad_input_is_one_sentence(
+    folder: Path, arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert terminal.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("**Minutes:** 10", "10 minutes", "Minutes"),
+        ("# # 01 ·", "# # 02 ·", "must be markdown"),
+        ("    ### END SOLUTION\n\n\n# %%\ncheck", "\n\n# %%\ncheck", "no END"),
+        ("### HINT double twice.", "# double twice.", "no '### HINT'"),
+        ("Exercise 01.2 ·", "Exercise 01.3 ·", "heading"),
+        ('check("01.2"', 'check("01.1"', "second time"),
+        ("SOLUTION 01.2", "SOLUTION 01.4", "heading"),
+        ("### HINT x + x.", "### TIP x + x.", "no marker"),
+    ],
+)
+def test_a_badly_written_lesson_is_refused(old: str, new: str, words: str) -> None:
+    assert old in LESSON
+    with pytest.raises(source.LessonError, match=words):
+        source.parse_lesson(Path("01_short.py"), LESSON.replace(old, new))
+
+
+def test_values(folder: Path) -> None:
+    x = np.array([1.0, 2.0, -0.5])
+    double = lambda x: 2 * x
+    assert outcome(double, x, expected=double).state == PASSED
+    for wrong, words in (
+        (lambda x: None, "is a return missing"),
+        (lambda x: (x, x), "must return 1"),
+        (lambda x: (2 * x)[:, None], "it must be (3,)"),
+        (lambda x: x / 0 if x is None else np.full(3, np.nan), "not finite"),
+        (lambda x: 4 * x, "2 times too large"),
+        (lambda x: x**2, "this is the square"),
+        (lambda x: x @ np.ones(2), "it was called with x (3,)"),
+        (lambda x: "two", "must be an array"),
+    ):
+        mistakes = {"this is the square": lambda x: x**2}
+        found = outcome(wrong, x, expected=double, mistakes=mistakes)
+        assert found.state == WRONG
+        assert words in found.text
+
+    def in_place(x: np.ndarray) -> np.ndarray:
+        x *= 2
+        return x
+
+    assert "changes its arguments" in outcome(in_place, x, expected=double).text
+
+
+def test_gradients(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    w, x = rng.normal(size=3), rng.normal(size=(5, 3))
+    loss = lambda w, x: 0.5 * np.mean((x @ w) ** 2)
+    right = lambda w, x: x.T @ (x @ w) / 5
+    assert outcome(right, w, x, gradient_of=loss, by=["w"]).state == PASSED
+    found = outcome(
+        lambda w, x: 5 * right(w, x), w, x, gradient_of=loss, by=["w"], about={"batch_size": 5}
+    )
+    assert found.state == WRONG
+    assert "batch size" in found.text
+
+
+def test_pairs(folder: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    pair = lambda factor: lambda x: (x**2, lambda dy: factor * dy * x)
+    square = lambda x: x**2
+    assert outcome(pair(2), x, forward=square).state == PASSED
+    found = outcome(pair(1), x, forward=square)
+    assert found.state == WRONG
+    assert "2 times too small" in found.text
+    found = outcome(pair(1), x, forward=square, mistakes={"the 2 is missing": pair(1)})
+    assert "the 2 is missing" in found.text
+    assert "must return (y, backward)" in outcome(square, x, forward=square).text
+    found = outcome(lambda x: (x**3, lambda dy: 3 * dy * x**2), x, forward=square)
+    assert found.state == WRONG  # a right derivative of the wrong function
+
+    def blank(dy: np.ndarray) -> np.ndarray:
+        raise NotImplementedError("01.1")
+
+    assert outcome(lambda x: (x**2, blank), x, forward=square).state == NOT_ATTEMPTED
+
+
+def test_claims(folder: Path) -> None:
+    claims = lambda w, b: {"w is positive": w > 0, "b is 1": b == 1}
+    assert outcome(lambda: (2.0, 1), claims=claims).state == PASSED
+    found = outcome(lambda: (2.0, 3), claims=claims)
+    assert found.state == WRONG
+    assert "not so: b is 1" in found.text
+    assert "positive" not in found.text
+
+
+def test_exactly_one_keyword_says_what_is_right(folder: Path) -> None:
+    with pytest.raises(TypeError, match="exactly one"):
+        check("01.1", lambda: 1)
+
+
+def test_figures_are_saved_where_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import matplotlib.pyplot as plt
+
+    monkeypatch.setenv("NNLIB_FIGURES", str(tmp_path / "figures"))
+    plt.plot([1, 2])
+    show("Two points")
+    assert (tmp_path / "figures" / "two_points.png").is_file()
+    assert not plt.get_fignums()
