@@ -28,6 +28,7 @@ from nnlib.functional.gru_step import (
 from nnlib.layer import Layer
 from nnlib.layers import (
     GRU,
+    AlphaDropout,
     Dense,
     Dropout,
     Embedding,
@@ -143,9 +144,11 @@ def _embedding(rng: np.random.Generator, s: Sizes) -> Subject:
     return Subject(scrambled(Embedding(s.N, s.I, rng=rng), rng), (ids,))
 
 
-def _dropout(p: float) -> Callable[[np.random.Generator, Sizes], Subject]:
+def _dropout(
+    layer: type[Dropout] | type[AlphaDropout], p: float
+) -> Callable[[np.random.Generator, Sizes], Subject]:
     def make(rng: np.random.Generator, s: Sizes) -> Subject:
-        dropout, seed = Dropout(p), int(rng.integers(1000))
+        dropout, seed = layer(p), int(rng.integers(1000))
         x = rng.normal(size=(s.B, s.N))
         return Subject(lambda x: dropout(x, rng=np.random.default_rng(seed)), (x,))
 
@@ -309,8 +312,9 @@ def _cases() -> Iterable[Case]:
     yield Case("Dense", Dense, _dense)
     yield Case("Dense over time, no bias", Dense, _dense_over_time)
     yield Case("Embedding", Embedding, _embedding)
-    yield Case("Dropout", Dropout, _dropout(0.4))
-    yield Case("Dropout p=0", Dropout, _dropout(0.0))
+    for layer in (Dropout, AlphaDropout):
+        yield Case(layer.__name__, layer, _dropout(layer, 0.4))
+        yield Case(f"{layer.__name__} p=0", layer, _dropout(layer, 0.0))
     yield Case("Sequential", Sequential, _sequential)
     yield Case("Residual", Residual, _residual)
     yield Case("concat", concat, _concat)

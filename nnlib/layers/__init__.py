@@ -1,5 +1,6 @@
 """Layers: parameters and the functions that use them, one concept to a file."""
 
+from nnlib.layers.alpha_dropout import AlphaDropout
 from nnlib.layers.concat import concat
 from nnlib.layers.dense import Dense
 from nnlib.layers.dropout import Dropout
@@ -13,6 +14,7 @@ from nnlib.layers.sequential import Sequential
 
 __all__ = [
     "GRU",
+    "AlphaDropout",
     "Dense",
     "Dropout",
     "Embedding",

@@ -10,10 +10,13 @@ optimizer.step()                       # moves the parameters, clears their grad
 from nnlib.optim.adadelta import Adadelta
 from nnlib.optim.adagrad import Adagrad
 from nnlib.optim.adam import Adam
+from nnlib.optim.adamw import AdamW
 from nnlib.optim.clip import clip_global_norm
+from nnlib.optim.early_stopping import EarlyStopping
 from nnlib.optim.momentum import Momentum
 from nnlib.optim.nesterov import Nesterov
 from nnlib.optim.optimizer import Optimizer
+from nnlib.optim.penalties import l2_penalty, soft_threshold
 from nnlib.optim.rmsprop import RMSProp
 from nnlib.optim.schedule import (
     ReduceOnPlateau,
@@ -31,6 +34,8 @@ __all__ = [
     "Adadelta",
     "Adagrad",
     "Adam",
+    "AdamW",
+    "EarlyStopping",
     "Momentum",
     "Nesterov",
     "Optimizer",
@@ -40,7 +45,9 @@ __all__ = [
     "clip_global_norm",
     "exponential",
     "inverse_time",
+    "l2_penalty",
     "linear",
+    "soft_threshold",
     "step_decay",
     "warmup_cosine",
 ]

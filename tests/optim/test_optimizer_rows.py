@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 
 from nnlib.array import Array
-from nnlib.optim import SGD, Adadelta, Adagrad, Adam, Momentum, Nesterov, Optimizer, RMSProp
+from nnlib.optim import (
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    Momentum,
+    Nesterov,
+    Optimizer,
+    RMSProp,
+)
 from nnlib.optim import optimizer as optimizer_module
 from nnlib.parameter import Parameter
 
@@ -25,6 +35,7 @@ LAZY: dict[str, Make] = {
     "RMSProp": lambda p: RMSProp(p, 0.1),
     "Adadelta": Adadelta,
     "Adam": lambda p: Adam(p, 0.1),
+    "AdamW": lambda p: AdamW(p, 0.1, weight_decay=0.2),
 }
 ALL = EXACT | LAZY
 

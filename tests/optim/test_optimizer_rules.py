@@ -7,7 +7,18 @@ import numpy as np
 import pytest
 
 from nnlib.array import Array
-from nnlib.optim import SGD, Adadelta, Adagrad, Adam, Momentum, Nesterov, Optimizer, RMSProp
+from nnlib.optim import (
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    Momentum,
+    Nesterov,
+    Optimizer,
+    RMSProp,
+    l2_penalty,
+)
 from nnlib.parameter import Parameter
 
 Rule = Callable[[Array, list[Array]], Iterator[Array]]  # θ₀, gradients → θ after each step
@@ -77,6 +88,14 @@ def adam(x: Array, gs: list[Array]) -> Iterator[Array]:
         yield x
 
 
+def adamw(x: Array, gs: list[Array]) -> Iterator[Array]:
+    before = np.zeros_like(x)
+    for u in adam(before, gs):  # Adam's steps do not depend on where they begin
+        x = x - LR * 0.2 * x + (u - before)
+        before = u
+        yield x
+
+
 Make = Callable[[list[Parameter]], Optimizer]
 RULES: dict[str, tuple[Make, Rule]] = {
     "SGD": (lambda p: SGD(p, LR), sgd),
@@ -90,6 +109,10 @@ RULES: dict[str, tuple[Make, Rule]] = {
     "RMSProp": (lambda p: RMSProp(p, LR, eps=0.01), rmsprop),
     "Adadelta": (lambda p: Adadelta(p, eps=1e-4), adadelta),
     "Adam": (lambda p: Adam(p, LR, betas=(0.9, 0.99), eps=0.01), adam),
+    "AdamW": (
+        lambda p: AdamW(p, LR, betas=(0.9, 0.99), eps=0.01, weight_decay=0.2),
+        adamw,
+    ),
 }
 
 
@@ -144,6 +167,7 @@ def test_a_quadratic_is_minimised(name: str) -> None:
         "RMSProp": lambda p: RMSProp(p, 0.002),
         "Adadelta": Adadelta,
         "Adam": lambda p: Adam(p, 0.05),
+        "AdamW": lambda p: AdamW(p, 0.05, weight_decay=0.1),
     }
     left = 1e-3 if name == "Adadelta" else 1e-4  # it swings: its step is as long as past steps
     p = Parameter(x0.copy())
@@ -176,6 +200,25 @@ def test_adams_epsilon_stands_outside_the_root() -> None:
     np.testing.assert_allclose(x, -LR, rtol=2e-3)
     inside = LR * 1e-5 / np.sqrt(1e-5**2 + 1e-8)
     assert abs(x[0]) > 9 * inside
+
+
+def test_decay_inside_adam_is_no_decay_and_decoupled_it_is() -> None:
+    """Noise of size 1 and 100 on two weights that the loss does not need."""
+    rng, lr, decay = np.random.default_rng(3), 0.01, 0.5
+    coupled, decoupled = Parameter(np.ones(2)), Parameter(np.ones(2))
+    first, second = Adam([coupled], lr), AdamW([decoupled], lr, weight_decay=decay)
+    left = []
+    for _ in range(400):
+        g = rng.choice([-1.0, 1.0], size=2) * [1, 100]
+        coupled.accumulate(g.copy())
+        l2_penalty([coupled], decay)
+        first.step()
+        step(second, g)
+        left.append((coupled.value.copy(), decoupled.value.copy()))
+    (small, large), (a, b) = left[-1]
+    assert a == pytest.approx((1 - lr * decay) ** 400, abs=0.25)
+    assert b == pytest.approx(a, abs=0.25)
+    assert large - small > 0.4
 
 
 def test_adadeltas_epsilon_decides_its_first_step() -> None:
@@ -245,6 +288,7 @@ def test_torch_agrees() -> None:
         (lambda p: RMSProp(p, LR), lambda p: O.RMSprop(p, LR, alpha=0.9)),
         (lambda p: Adadelta(p, 0.5, decay=0.9), lambda p: O.Adadelta(p, 0.5)),
         (Adam, O.Adam),
+        (lambda p: AdamW(p, LR, weight_decay=0.3), lambda p: O.AdamW(p, LR, weight_decay=0.3)),
     ]
     gs = np.random.default_rng(2).normal(size=(20, 5))
     for make, make_theirs in pairs:

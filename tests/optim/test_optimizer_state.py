@@ -7,7 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nnlib.optim import SGD, Adadelta, Adagrad, Adam, Momentum, Nesterov, Optimizer, RMSProp
+from nnlib.optim import (
+    SGD,
+    Adadelta,
+    Adagrad,
+    Adam,
+    AdamW,
+    Momentum,
+    Nesterov,
+    Optimizer,
+    RMSProp,
+)
 from nnlib.parameter import Parameter
 from nnlib.storage import read_arrays, write_arrays
 
@@ -20,6 +30,7 @@ OPTIMIZERS: dict[str, Make] = {
     "RMSProp": lambda p: RMSProp(p, 0.1),
     "Adadelta": Adadelta,
     "Adam": lambda p: Adam(p, 0.1),
+    "AdamW": lambda p: AdamW(p, 0.1),
 }
 
 
@@ -87,7 +98,7 @@ def test_a_foreign_state_is_refused() -> None:
 
 
 @pytest.mark.parametrize("lr", [0, -0.1, math.nan, math.inf])
-@pytest.mark.parametrize("make", [SGD, Momentum, Nesterov, Adagrad, RMSProp, Adadelta, Adam])
+@pytest.mark.parametrize("make", [SGD, Momentum, Nesterov, Adagrad, RMSProp, Adadelta, Adam, AdamW])
 def test_learning_rates(make: Callable[..., Optimizer], lr: float) -> None:
     with pytest.raises(ValueError, match=r"lr=.*: the learning rate must be positive and finite"):
         make(parameters(), lr)
@@ -108,6 +119,7 @@ def test_learning_rates(make: Callable[..., Optimizer], lr: float) -> None:
         (Adam, "betas", (1.0, 0.9)),
         (Adam, "betas", (0.9, -0.1)),
         (Adam, "eps", math.nan),
+        (AdamW, "weight_decay", -0.1),
     ],
 )
 def test_ranges_of_settings(make: Callable[..., Optimizer], name: str, bad: float) -> None:
