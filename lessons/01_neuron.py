@@ -5,7 +5,8 @@
 # - **Prerequisites:** derivatives and the chain rule; NumPy arrays
 # - **Slides:** “What is Deep Learning?”, “Neural Networks - Neuron”
 # - **The deck is wrong here:** nothing in the mathematics of these slides. D3 begins here: later
-#   slides call the prediction both $y$ and $\hat y$; this course calls it $y$, and the target $t$
+#   slides call the prediction both $y$ and $\hat y$; this course calls it $y$, and the target $t$.
+#   Spelling (D16): “theorethical” is theoretical
 #
 # A neuron adds up weighted inputs and squashes the sum. In this lesson you write one, teach it AND
 # and OR by a gradient that you derived and checked yourself, and see exactly why it cannot learn
@@ -251,9 +252,8 @@ for _ in range(100):
 with_ones = np.column_stack([x_line, np.ones(len(x_line))])
 best, *_ = np.linalg.lstsq(with_ones, t_line)
 line_gap = np.abs(np.append(w_line, b_line) - best).max()
-print(
-    f"gradient descent {w_line[0]:.6f}, {b_line:.6f}   least squares {best[0]:.6f}, {best[1]:.6f}"
-)
+print(f"gradient descent: y = {w_line[0]:.6f} x {b_line:+.6f}")
+print(f"least squares:    y = {best[0]:.6f} x {best[1]:+.6f}")
 
 figure, axes = plt.subplots(1, 2, figsize=(8.4, 3), layout="constrained")
 axes[0].plot(x_line[:, 0], t_line, "o", markersize=3, color="#666666")
