@@ -1,6 +1,6 @@
 """The table of `nnlib demo` over several seeds, each with a world, sessions and weights of its own.
 
-    python tests/benchmarks/demo_seeds.py [seed ...]        default: 1 2 3 4 5
+python tests/benchmarks/demo_seeds.py [seed ...]        default: 1 2 3 4 5
 """
 
 import json
