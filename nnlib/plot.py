@@ -116,12 +116,12 @@ def comparison(
                 fontweight="bold" if strong else "normal",
             )
         if ceiling is not None:
-            ax.axvline(ceiling, color=ORANGE, linestyle="--", linewidth=1.3, zorder=0)
+            ax.axvline(ceiling, color=GREEN, linestyle=":", linewidth=1.3, zorder=0)
             ax.text(
                 ceiling,
                 -0.75,
                 f"{ceiling_name} {_short(ceiling)}",
-                color=ORANGE,
+                color=GREEN,
                 ha="center",
                 va="bottom",
             )

@@ -60,7 +60,7 @@ def distinct(ids: Array, scratch: Array) -> tuple[Array, Array]:
 
         unique[place] = ids
     Every position writes itself into a scratch table of one slot per item; the last writer of a
-    slot survives.  Faster than a sort (12 against 30 µs for 2,000 ids), and ids that occur only
+    slot survives.  Faster than a sort (15 against 30 µs for 2,000 ids), and ids that occur only
     early in `ids` come out first.
 
     Shapes
@@ -68,7 +68,13 @@ def distinct(ids: Array, scratch: Array) -> tuple[Array, Array]:
     """
     xp = array_module(ids)
     position = xp.arange(len(ids), dtype=scratch.dtype)
-    scratch[ids] = position
+    if xp is np:
+        scratch[ids] = position  # one after the other, so the last one stays
+    else:
+        import cupyx
+
+        scratch[ids] = -1
+        cupyx.scatter_max(scratch, ids, position)
     owner = scratch.take(ids)
     survivor = xp.flatnonzero(owner == position)
     rank = position  # of the survivors; the other entries are never read

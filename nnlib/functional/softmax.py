@@ -16,7 +16,6 @@ BLOCK = 65_536  # elements of a block of rows: a handful of such float32 arrays 
 # Where exp(s) of single precision is exact without subtracting the row's maximum first: a sum
 # between these bounds has not overflowed, and its larger terms have not lost bits to underflow.
 SMALLEST_SUM, LARGEST_SUM = 1e-15, 1e15
-LARGEST_LOG_WEIGHT = 30.0
 
 
 class RowLosses(NamedTuple):
@@ -31,17 +30,17 @@ class RowLosses(NamedTuple):
 
 
 @fusable
-def cross_entropy(s: Array, target: Array, log_count: Array | None = None) -> RowLosses:
-    """Softmax cross-entropy per row; see `nnlib.losses.cross_entropy` for what it is.
+def cross_entropy(s: Array, target: Array, weight: Array | None = None) -> RowLosses:
+    """Softmax cross-entropy per row, column j weighing w_j in the sum:
 
-        (1) e_bj = exp(s_bj + log_count_j),  z_b = Σ_j e_bj
+        (1) e_bj = w_j exp(s_bj),  z_b = Σ_j e_bj
         (2) L_b  = log z_b − s_bt
         (3) z_b ∂L_b/∂s_bj = e_bj − z_b [j = t]
     Shapes
-        s (B, U) · target (B,) int · log_count (U,) → losses (B,), G (B, U), scale (B,)
+        s (B, U) · target (B,) int · weight (U,) ≥ 0 → losses (B,), G (B, U), scale (B,)
     """
     rows = array_module(s).arange(len(s))
-    e, z, shift = exp_sum(s, log_count)  # (1), both divided by exp(shift)
+    e, z, shift = exp_sum(s, weight)  # (1), both divided by exp(shift)
     losses = array_module(s).log(z) + (shift - s[rows, target])  # (2)
     e[rows, target] -= z  # (3)
     return RowLosses(losses, e, 1 / z)
@@ -49,7 +48,7 @@ def cross_entropy(s: Array, target: Array, log_count: Array | None = None) -> Ro
 
 @fusable
 def exp_sum(
-    s: Array, log_weight: Array | None = None, leave_out: Array | None = None
+    s: Array, weight: Array | None = None, leave_out: Array | None = None
 ) -> tuple[Array, Array, Array]:
     """Numerators and denominators of a weighted softmax, and the shift that both share.
 
@@ -58,29 +57,28 @@ def exp_sum(
     The softmax is e / z, its log-sum-exp log z + shift.
 
     shift is the row's maximum where it must be, and 0 where exp is safe without, which saves two
-    passes over s.  The weight enters as a factor after exp, in place: half the cost of adding its
-    logarithm before.  z is a product with a vector of ones: a third of the cost of `sum`.
+    passes over s.  z is a product with a vector of ones: a third of the cost of `sum`.
 
     Shapes
-        s (B, U) · log_weight (U,) · leave_out (B,) int → e (B, U), z (B,), shift (B,)
+        s (B, U) · weight (U,) · leave_out (B,) int → e (B, U), z (B,), shift (B,)
     Arguments
-        log_weight: log w_j, −∞ for a column that does not count; None: 0
+        weight: w_j ≥ 0; None: 1
         leave_out: a column of each row of which one of its w_j equal copies is left out, so that
             it weighs w_j − 1
     Where no column has weight, e = 0 and z = 1.
     """
-    if isinstance(s, np.ndarray) and _moderate(log_weight):
-        e, z = _exp_sum_without_shift(s, log_weight, leave_out)
+    if isinstance(s, np.ndarray) and (weight is None or weight.max() < LARGEST_SUM):
+        e, z = _exp_sum_without_shift(s, weight, leave_out)
         if in_safe_range(z):
             return e, z, np.zeros_like(z)
     xp = array_module(s)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         shift = s.max(axis=1)
         a = s - shift[:, None]  # before small numbers are added, which large ones would swallow
-        if log_weight is not None:
-            a += log_weight
+        if weight is not None:
+            a += xp.log(weight)
         if leave_out is not None:
-            a[xp.arange(len(s)), leave_out] += xp.log1p(-1 / _weights(s, log_weight)[leave_out])
+            a[xp.arange(len(s)), leave_out] += xp.log(_share_left(weight, leave_out))
         top = a.max(axis=1)
         top = xp.where(top == -xp.inf, xp.zeros_like(top), top)
         e = xp.exp(a - top[:, None])  # (1)
@@ -89,22 +87,26 @@ def exp_sum(
 
 
 def _exp_sum_without_shift(
-    s: Array, log_weight: Array | None, leave_out: Array | None
+    s: Array, weight: Array | None, leave_out: Array | None
 ) -> tuple[Array, Array]:
-    e, z = np.empty_like(s), np.empty(len(s), s.dtype)
-    w, ones = _weights(s, log_weight), np.ones(s.shape[1], s.dtype)
+    e, z, ones = np.empty_like(s), np.empty(len(s), s.dtype), np.ones(s.shape[1], s.dtype)
     n = rows_per_block(s)
     with np.errstate(over="ignore", invalid="ignore"):
         for start in range(0, len(s), n):
             block = e[start : start + n]
             np.exp(s[start : start + n], out=block)  # (1)
-            if log_weight is not None:
-                block *= w
+            if weight is not None:
+                block *= weight
             if leave_out is not None:
                 column = leave_out[start : start + n]
-                block[np.arange(len(block)), column] *= 1 - 1 / w[column]
+                block[np.arange(len(block)), column] *= _share_left(weight, column)
             np.matmul(block, ones, out=z[start : start + n])  # (2)
     return e, z
+
+
+def _share_left(weight: Array | None, column: Array) -> Array | float:
+    """(w_j − 1) / w_j of the columns."""
+    return 0.0 if weight is None else 1 - 1 / weight[column]
 
 
 def scale_rows(x: Array, factor: Array) -> Array:
@@ -123,16 +125,3 @@ def rows_per_block(s: Array) -> int:
 def in_safe_range(*sums: Array) -> bool:
     """Whether sums of exponentials, on the host, are exact without a shift; False for NaN."""
     return all(z.size == 0 or SMALLEST_SUM < z.min() <= z.max() < LARGEST_SUM for z in sums)
-
-
-def _moderate(log_weight: Array | None) -> bool:
-    if log_weight is None:
-        return True
-    return bool(log_weight.min() > -LARGEST_LOG_WEIGHT and log_weight.max() < LARGEST_LOG_WEIGHT)
-
-
-def _weights(s: Array, log_weight: Array | None) -> Array:
-    xp = array_module(s)
-    if log_weight is None:
-        return xp.ones(s.shape[1], s.dtype)
-    return xp.exp(log_weight).astype(s.dtype, copy=False)

@@ -1,7 +1,5 @@
 """GRUStep: one recurrent step whose previous state is a constant."""
 
-from typing import Literal
-
 import numpy as np
 
 from nnlib.array import Array, Backward
@@ -13,6 +11,7 @@ from nnlib.functional.gru_step import (
 )
 from nnlib.init import glorot, per_gate
 from nnlib.layer import Layer
+from nnlib.layers.gru_cell import Reset
 from nnlib.parameter import Parameter
 
 
@@ -34,9 +33,7 @@ class GRUStep(Layer):
         Hidasi et al. 2016 ("before"); the official PyTorch code with embeddings ("after").
     """
 
-    def __init__(
-        self, n_hidden: int, *, rng: np.random.Generator, reset: Literal["before", "after"]
-    ) -> None:
+    def __init__(self, n_hidden: int, *, rng: np.random.Generator, reset: Reset) -> None:
         self.n_hidden = n_hidden
         self.U = Parameter(per_gate(glorot, 3)(rng, (n_hidden, 3 * n_hidden)))
         self.b = Parameter(np.zeros(3 * n_hidden, np.float32))

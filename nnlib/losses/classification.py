@@ -4,8 +4,10 @@ Fused, because −log of a softmax is exact where the softmax itself underflows,
 derivative by the scores is the plain difference of what is predicted and what was wanted.
 """
 
+import math
+
 from nnlib.array import Array, Backward, array_module
-from nnlib.functional import activations
+from nnlib.functional import activations, softmax
 from nnlib.functional.softmax import exp_sum, scale_rows
 
 
@@ -25,17 +27,18 @@ def cross_entropy(
     Shapes
         scores (B, N) · target (B,) int · log_count (N,) → L ()
     """
-    xp, B = array_module(scores), len(scores)
-    rows = xp.arange(B)
-    if log_count is not None:
-        log_count = log_count.astype(scores.dtype, copy=False)
-    e, z, shift = exp_sum(scores, log_count)  # (1), both divided by exp(shift)
-    loss = (xp.log(z) + (shift - scores[rows, target])).mean()  # (2)
+    if log_count is None:
+        losses, G, scale = softmax.cross_entropy(scores, target)  # (1) (2)
+    elif _moderate(log_count):
+        weight = array_module(scores).exp(log_count).astype(scores.dtype)
+        losses, G, scale = softmax.cross_entropy(scores, target, weight)  # (1) (2)
+    else:
+        losses, G, scale = softmax.cross_entropy(scores + log_count, target)  # (1) (2)
+        losses += log_count[target]  # s_bt itself is without it
+    loss = losses.mean()
 
     def backward(dloss: Array | float = 1.0) -> Array:
-        ds = scale_rows(e, dloss / B / z)  # (2) (1)
-        ds[rows, target] -= dloss / B
-        return ds
+        return scale_rows(G, scale * (dloss / len(scores)))  # scale · G = p − [j = t]
 
     return loss, backward
 
@@ -121,3 +124,9 @@ def logistic(
         return ds
 
     return loss, backward
+
+
+def _moderate(log_count: Array) -> bool:
+    """Whether exp(log_count) is a factor of single precision: −∞, or between −30 and 30."""
+    finite = log_count[log_count > -math.inf]
+    return bool((abs(finite) < 30).all())

@@ -122,8 +122,7 @@ def top1_max(scores: Array, target: Array, count: Array | None = None) -> tuple[
     l = h + g
     l *= 0.5
     l += 1
-    log_n = None if count is None else xp.log(n)
-    e, z, _ = exp_sum(scores, log_n, leave_out=target)  # (2): π = e / z
+    e, z, _ = exp_sum(scores, n, leave_out=target)  # (2): π = e / z
     losses = xp.einsum("bj,bj->b", e, l) / z  # (3)
 
     def backward(dloss: Array | float = 1.0) -> Array:

@@ -157,23 +157,29 @@ class TestExpSum:
         weights = np.tile(w, (B, 1))
         weights[range(B), left_out] -= 1
         for shift in (0, 500, -500):
-            e, z, top = exp_sum(s + shift, np.log(w), left_out)
+            e, z, top = exp_sum(s + shift, w.astype(float), left_out)
             np.testing.assert_allclose(e * np.exp(top - shift)[:, None], weights * np.exp(s))
             np.testing.assert_allclose(e.sum(axis=1), z)
             assert (top == 0).all() == (shift == 0)
 
     def test_rows_without_columns(self) -> None:
-        for log_weight in (None, np.zeros(1)):
-            e, z, _ = exp_sum(np.ones((2, 1)), log_weight, np.zeros(2, int))
+        for weight in (None, np.ones(1)):
+            e, z, _ = exp_sum(np.ones((2, 1)), weight, np.zeros(2, int))
             assert not e.any()
             assert (z == 1).all()
 
     @pytest.mark.parametrize("log_weight", [-60.0, 60.0])
     def test_weights_far_from_one(self, log_weight: float) -> None:
-        s = np.full((1, 3), -log_weight, np.float32)  # e^s alone is subnormal, or overflows
+        s = np.full((1, 3), -log_weight, np.float32)  # e^s alone is tiny, or huge
+        weight = np.exp(np.full(3, log_weight)).astype(np.float32)
         for more in (0, 35):
-            e, z, _ = exp_sum(s - np.float32(more), np.full(3, log_weight + more, np.float32))
+            e, z, _ = exp_sum(s - np.float32(more), weight)
             np.testing.assert_allclose(e / z, np.full((1, 3), 1 / 3), rtol=1e-6)
+
+    def test_a_weight_of_zero_leaves_a_column_out(self) -> None:
+        for shift in (0.0, 500.0):
+            e, z, _ = exp_sum(np.full((1, 3), shift), np.array([1.0, 0.0, 2.0]))
+            np.testing.assert_allclose(e / z, [[1 / 3, 0, 2 / 3]])
 
 
 @pytest.mark.oracle

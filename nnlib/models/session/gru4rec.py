@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Hashable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias, get_args
+from typing import Any, Literal, Self, get_args
 
 import numpy as np
 
@@ -22,13 +22,12 @@ from nnlib.array import (
 from nnlib.data import Histories, Interactions
 from nnlib.data.batches import session_parallel
 from nnlib.data.negatives import PopularitySampler
+from nnlib.layers.gru_cell import Reset
 from nnlib.models.base import Recommender, Session, check_log
 from nnlib.models.epochs import Epochs
 from nnlib.models.session.gru4rec_loss import Loss, score_block_loss
 from nnlib.models.session.gru4rec_network import GRU4RecNetwork, Objective
 from nnlib.optim import Adagrad
-
-Reset: TypeAlias = Literal["before", "after"]
 
 LANES = 512  # sessions that an evaluation reads side by side
 

@@ -79,8 +79,8 @@ def _cross_entropy(support: Array, logq: float, sample_alpha: float, device: Dev
         weights = None
         if logq:
             weights = xp.concatenate([of_target.take(block.target), of_sample.take(block.negative)])
-        log_weight = xp.log(xp.bincount(block.column_of, weights)).astype(scores.dtype)
-        losses, G, scale = softmax.cross_entropy(scores, block.column, log_weight)  # (2)
+        weight = xp.bincount(block.column_of, weights).astype(scores.dtype)
+        losses, G, scale = softmax.cross_entropy(scores, block.column, weight)  # (2)
         if logq:  # of r_bb, a constant
             losses += (logq * log_support.take(block.target)).astype(scores.dtype)  # (1)
         return RowLosses(losses, G, scale)

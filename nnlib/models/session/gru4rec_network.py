@@ -13,6 +13,7 @@ from nnlib.layer import Layer
 from nnlib.layers.dense import Dense
 from nnlib.layers.dropout import Dropout
 from nnlib.layers.embedding import Embedding
+from nnlib.layers.gru_cell import Reset
 from nnlib.layers.gru_step import GRUStep
 from nnlib.parameter import Parameter
 
@@ -80,7 +81,7 @@ class GRU4RecNetwork(Layer):
         *,
         dropout_embed: float,
         dropout_hidden: float,
-        reset: Sequence[Literal["before", "after"]],
+        reset: Sequence[Reset],
         rng: np.random.Generator,
     ) -> None:
         gates = per_gate(glorot, 3)
