@@ -5,7 +5,15 @@ import numpy as np
 from nnlib.array import Array
 from nnlib.check.gradients import change, gradients, rounding
 from nnlib.check.report import ArrayCheck, GradientReport
-from nnlib.check.subject import Function, Parameters, as_tuple, cast_copy, named, values_in
+from nnlib.check.subject import (
+    SEED,
+    Function,
+    Parameters,
+    as_tuple,
+    cast_copy,
+    named,
+    values_in,
+)
 
 
 def check_adjoint(
@@ -28,7 +36,7 @@ def check_adjoint(
         tolerance: on |⟨u, J v⟩ − ⟨Jᵀ u, v⟩| / ‖Jᵀ u‖; v has independent N(0, 1) elements, so that
             ‖Jᵀ u‖ is the standard deviation of ⟨Jᵀ u, v⟩
     """
-    rng = np.random.default_rng(0) if rng is None else rng
+    rng = np.random.default_rng(SEED) if rng is None else rng
     parameters = named(f, params)
     copies = [cast_copy(x, np.float64) for x in inputs]
     rows = []

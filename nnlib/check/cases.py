@@ -37,6 +37,7 @@ from nnlib.layers import (
     Scan,
     Sequential,
     concat,
+    product,
 )
 from nnlib.layers.gru_step import GRUStep
 
@@ -193,6 +194,15 @@ def _concat(rng: np.random.Generator, s: Sizes) -> Subject:
     return Subject(concat, tuple(rng.normal(size=(s.T, s.B, n)) for n in (s.I, s.O, s.H)))
 
 
+def _product(rng: np.random.Generator, s: Sizes) -> Subject:
+    return Subject(product, tuple(rng.normal(size=(s.T, s.B, s.H)) for _ in range(3)))
+
+
+def _discriminator_loss(rng: np.random.Generator, s: Sizes) -> Subject:
+    real, fake = rng.normal(0, 2, (s.B, 1)), rng.normal(0, 2, (s.N, 1))
+    return Subject(losses.discriminator_loss, (real, fake))
+
+
 def _gru_sequence(reset: str) -> Callable[[np.random.Generator, Sizes], Subject]:
     def f(*inputs: Array) -> tuple[Array, Backward]:
         h, saved = gru_sequence(*inputs)
@@ -258,6 +268,10 @@ def _loss(
     return Case(name, f, make)
 
 
+def _nothing(rng: np.random.Generator, s: Sizes) -> tuple[()]:
+    return ()
+
+
 def _column(rng: np.random.Generator, s: Sizes) -> tuple[Array]:
     return (rng.integers(s.N, size=s.B),)
 
@@ -289,6 +303,10 @@ def _loss_cases() -> Iterable[Case]:
     yield _loss(losses.cross_entropy, "cross_entropy far from 0", _column_and_log_counts, far)
     yield _loss(losses.soft_cross_entropy, "soft_cross_entropy", _amounts)
     yield _loss(losses.kl_divergence, "kl_divergence", _distribution)
+    yield _loss(losses.reverse_kl_divergence, "reverse_kl_divergence", _distribution)
+    yield Case("discriminator_loss", losses.discriminator_loss, _discriminator_loss)
+    yield _loss(losses.generator_loss, "generator_loss", _nothing)
+    yield _loss(losses.minimax_generator_loss, "minimax_generator_loss", _nothing)
     pointwise: list[Function] = [losses.logistic, losses.squared]
     for f in pointwise:
         yield _loss(f, f.__name__, _amounts)
@@ -318,6 +336,7 @@ def _cases() -> Iterable[Case]:
     yield Case("Sequential", Sequential, _sequential)
     yield Case("Residual", Residual, _residual)
     yield Case("concat", concat, _concat)
+    yield Case("product", product, _product)
     yield Case("Scan", Scan, _scan)
     for reset in ("before", "after"):
         yield Case(f"GRUCell reset={reset}", GRUCell, _gru_cell(reset))

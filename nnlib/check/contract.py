@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from nnlib.array import Array
 from nnlib.check.subject import (
+    SEED,
     Function,
     Parameters,
     as_tuple,
@@ -42,7 +43,7 @@ def check_contract(
         f, inputs, params, rng: as for `check_gradients`
         dtype: that the check runs in: floating-point inputs and parameters are cast to it
     """
-    rng = np.random.default_rng(0) if rng is None else rng
+    rng = np.random.default_rng(SEED) if rng is None else rng
     parameters = named(f, params)
     copies = [cast_copy(x, dtype) for x in inputs]
     names = input_names(f, len(inputs))

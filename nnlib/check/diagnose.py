@@ -26,28 +26,29 @@ FIRST: tuple[Rule, ...] = (
     values.zero,
     context.accumulated,
     values.factor,
-    context.derivative,
-    context.terms,
-    context.unchanged,
-    context.products,
-    context.summands,
 )
 STRUCTURE: tuple[Rule, ...] = (
     context.derivative,
     context.terms,
+    context.unchanged,
+    context.products,
     context.summands,
     context.duplicates,
     places.transposed,
     places.reversed_or_shifted,
     places.blocks_swapped,
     places.permuted,
+    guesses.absolute,
     guesses.mask,
+    guesses.branch,
+    guesses.target,
     places.one_end,
     places.one_block,
     places.some_slices,
     guesses.signs,
     values.length_of_slices,
     guesses.constant_along_axis,
+    guesses.too_large,
     places.scattered,
 )
 LAST: tuple[Rule, ...] = (guesses.same_total, guesses.same_signs, guesses.related)
@@ -67,6 +68,7 @@ def diagnose(
     summands: Array | None = None,
     previous: Array | None = None,
     known: Mapping[str, Array] | None = None,
+    names: Sequence[str] = (),
     tolerance: float = 1e-6,
     noise: float = 0.0,
 ) -> Diagnosis:
@@ -88,6 +90,7 @@ def diagnose(
             leading axes
         previous: what the gradient held before
         known: wrong gradients by the sentence that describes them
+        names: of the arrays of a tuple, for the messages
         tolerance: on max |mine − reference| / max(|mine|, |reference|), as in `check_gradients`
         noise: absolute error of the reference, where it is a numeric gradient
     Raises
@@ -107,53 +110,50 @@ def diagnose(
         "tolerance": tolerance,
         "noise": noise,
     }
-    if isinstance(reference, tuple | list | Mapping):
-        return _several(mine, reference, options)
+    several = isinstance(reference, tuple | Mapping)
+    if several or (isinstance(reference, list) and any(np.ndim(x) for x in reference)):
+        return _several(mine, reference, names, options)
     return _one(mine, reference, options)
 
 
 def _one(mine: Any, reference: Any, options: dict[str, Any]) -> Diagnosis:
     if mine is None:
         return Diagnosis(Kind.MISSING, "there is no gradient: it was never computed or returned")
-    single = any(np.asarray(x).dtype.itemsize < 8 for x in map(_host, (mine, reference)))
     m, r = _float64(mine), _float64(reference)
+    single = _is_single(mine) or _is_single(reference)
     single = single or (_fits_in_float32(m) and not _fits_in_float32(r))
     c = Comparison(m, r, single, **options)
     with np.errstate(all="ignore"):
         for rule in (*FIRST, *STRUCTURE):
             if found := rule(c):
                 return found
-        return (
-            _besides_a_factor(c)
-            or next(filter(None, (rule(c) for rule in LAST)), None)
-            or (guesses.unrelated(c))
-        )
+        guess = next(filter(None, (rule(c) for rule in LAST)), None)
+        return _besides_a_factor(c) or guess or guesses.unrelated(c)
 
 
 def _besides_a_factor(c: Comparison) -> Diagnosis | None:
     """Two mistakes at once: a well-known factor, and one of STRUCTURE."""
     sizes = [n for n in (c.batch_size, *c.sizes.values()) if n and n > 1]
-    for size in (1, 2, *sizes):
-        for k in {size, -size, 1 / size, -1 / size} - {1}:
-            for rule in STRUCTURE:
-                if (found := rule(c.of(c.mine / k))) and found.kind is not Kind.PARTLY:
-                    message = f"{found.message}; besides, every entry is {times(k)}"
-                    return Diagnosis(found.kind, message)
+    factors = dict.fromkeys(k for n in (1, 2, *sizes) for k in (-n, n, 1 / n, -1 / n) if k != 1)
+    for k, rule in itertools.product(factors, STRUCTURE):
+        if (found := rule(c.of(c.mine / k))) and found.kind is not Kind.PARTLY:
+            message = f"{found.message}; besides, every entry is {times(k)}"
+            return Diagnosis(found.kind, message)
     return None
 
 
-def _several(mine: Any, reference: Any, options: dict[str, Any]) -> Diagnosis:
+def _several(mine: Any, reference: Any, names: Sequence[str], options: dict[str, Any]) -> Diagnosis:
     if isinstance(reference, Mapping):
-        names = [str(name) for name in reference]
-        references = list(reference.values())
+        keys, references = list(reference), list(reference.values())
         if not isinstance(mine, Mapping):
-            raise TypeError(f"mine must be a dict of gradients with the names {names}")
-        mines = [mine.get(name) for name in reference]
+            raise TypeError(f"mine must be a dict of gradients as the reference is, of {keys}")
+        names, mines = [str(key) for key in keys], [mine.get(key) for key in keys]
     else:
-        names, references = [str(i) for i in range(len(reference))], list(reference)
+        references = list(reference)
         if not isinstance(mine, tuple | list) or len(mine) != len(references):
-            raise TypeError(f"mine must be {len(references)} gradients, in the reference's order")
+            raise TypeError(f"mine must be {len(references)} gradients in a tuple, as reference is")
         mines = list(mine)
+        names = [*names, *(f"gradient {i}" for i in range(len(names), len(references)))]
     parts = {name: _one(m, r, options) for name, m, r in zip(names, mines, references, strict=True)}
     bad = {name: part for name, part in parts.items() if not part.correct}
     if not bad:
@@ -177,12 +177,15 @@ def _is(mine: Any, reference: Any, options: dict[str, Any]) -> bool:
     return mine is not None and _one(mine, reference, options).correct
 
 
-def _host(x: Any) -> Array:
-    return to_host(x) if hasattr(x, "dtype") else np.asarray(x, np.float64)
-
-
 def _float64(x: Any) -> Any:
-    return None if x is None else np.asarray(_host(x), np.float64)
+    if x is None:
+        return None
+    return np.asarray(to_host(x) if hasattr(x, "dtype") else x, np.float64)
+
+
+def _is_single(x: Any) -> bool:
+    dtype = getattr(x, "dtype", None)
+    return dtype is not None and dtype.kind == "f" and dtype.itemsize < 8
 
 
 def _fits_in_float32(x: Array) -> bool:

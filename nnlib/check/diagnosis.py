@@ -43,6 +43,8 @@ class Kind(StrEnum):
     BLOCK = "one block"  # such as one gate is wrong
     ONLY_LAST = "only last"  # such as the last time step is right
     ONLY_FIRST = "only first"
+    BRANCH = "one branch"  # wrong where an input is positive, or where it is negative
+    TARGET = "target"  # one entry of each row is wrong
     PARTLY = "partly right"
 
     KNOWN = "known"  # one of the mistakes that the caller described

@@ -16,6 +16,7 @@ from nnlib.check.contract import check_contract
 from nnlib.check.diagnose import diagnose
 from nnlib.check.report import GradientReport, compare
 from nnlib.check.subject import (
+    SEED,
     Function,
     Parameters,
     as_tuple,
@@ -52,7 +53,7 @@ def check_gradients(
         eps: ε
         tolerance: on max |analytic − numeric| / max(|analytic|, |numeric|), array by array
     """
-    rng = np.random.default_rng(0) if rng is None else rng
+    rng = np.random.default_rng(SEED) if rng is None else rng
     parameters = named(f, params)
     copies = [cast_copy(x, np.float64) for x in inputs]
     with values_in(np.float64, parameters.values()):

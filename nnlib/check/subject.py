@@ -13,6 +13,10 @@ from nnlib.layer import Layer
 from nnlib.parameter import Parameter
 
 Function: TypeAlias = Callable[..., tuple[Any, Callable[..., Any]]]
+# Of dy, unless the caller draws it.  Not one that inputs are drawn with: dy would be the same
+# numbers as x, and a mistake such as x for dy would pass.
+SEED = 271_828
+
 Parameters: TypeAlias = Layer | Iterable[Parameter | tuple[str, Parameter]]
 
 

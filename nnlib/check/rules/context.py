@@ -134,7 +134,7 @@ def duplicates(c: Comparison) -> Diagnosis | None:
     """Rows whose id occurs once are right, and rows whose id occurs more than once are not."""
     if c.ids is None or c.reference.ndim < 2:
         return None
-    if c.ids.min() < 0 or not c.ids.size:
+    if not c.ids.size or c.ids.min() < 0:
         return None
     count = np.bincount(c.ids.ravel(), minlength=len(c.reference))
     if len(count) != len(c.reference) or count.max() < 2:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnlib.check.comparison import Comparison, axes, cosine, largest
+from nnlib.check.comparison import Comparison, axes, cosine, largest, listed, nature
 from nnlib.check.diagnosis import Diagnosis, Kind
 
 
@@ -18,13 +18,58 @@ def mask(c: Comparison) -> Diagnosis | None:
     )
 
 
+def branch(c: Comparison) -> Diagnosis | None:
+    """Wrong where some array of the computation is positive, or where it is not."""
+    right = c.telling & ~c.wrong
+    if min(right.sum(), c.wrong.sum()) < 3:
+        return None
+    for name, x in c.terms.items():
+        if x.shape != c.mine.shape:
+            continue
+        for there, here in ((x > 0, "> 0"), (x < 0, "< 0")):
+            if not (c.wrong & ~there).any() and not (right & there).any():
+                return Diagnosis(
+                    Kind.BRANCH,
+                    f"where {name} {here} every entry {nature(c, c.wrong)}, elsewhere all are "
+                    f"right: look at the branch for {name} {here}",
+                )
+    return None
+
+
+def target(c: Comparison) -> Diagnosis | None:
+    """One entry of each row is wrong."""
+    if c.reference.ndim != 2 or min(c.reference.shape) < 3:
+        return None
+    rows, columns = np.nonzero(c.wrong)
+    if rows.tolist() != list(range(len(c.reference))) or len(set(columns.tolist())) < 2:
+        return None
+    return Diagnosis(
+        Kind.TARGET,
+        f"one entry of each row {nature(c, c.wrong)}, in columns {listed(columns.tolist())}, and "
+        "all others are right: are these the targets? What they add, such as the − 1 in p − y, "
+        "is missing or wrong",
+    )
+
+
+def absolute(c: Comparison) -> Diagnosis | None:
+    size = np.abs(c.reference)
+    for name, value in (("positive", size), ("negative", -size)):
+        if c.close(c.mine, value):
+            return Diagnosis(
+                Kind.SIGN,
+                f"every entry has the right size, but all are {name}: an absolute value or a "
+                "square root has lost the signs",
+            )
+    return None
+
+
 def signs(c: Comparison) -> Diagnosis | None:
     if not c.close(np.abs(c.mine), np.abs(c.reference)):
         return None
     return Diagnosis(
         Kind.SIGN,
         f"every entry has the right size, but {int(c.wrong.sum())} of {c.wrong.size} have the "
-        "wrong sign: is there an absolute value, a square root or a sign function?",
+        "wrong sign",
     )
 
 
@@ -54,6 +99,22 @@ def constant_along_axis(c: Comparison) -> Diagnosis | None:
     return None
 
 
+def too_large(c: Comparison) -> Diagnosis | None:
+    """Right in places, elsewhere of the right sign but too large: f' = 1 in those places."""
+    wrong = c.wrong & c.telling
+    few = wrong.sum() < max(8, 0.25 * c.telling.sum()) or (c.telling & ~c.wrong).sum() < 3
+    if few or (c.wrong & ~c.telling).any():
+        return None
+    factors = c.reference[wrong] / c.mine[wrong]
+    if factors.min() <= 0 or factors.max() >= 1:
+        return None
+    return Diagnosis(
+        Kind.DERIVATIVE,
+        f"{int(wrong.sum())} entries are {1 / factors.max():.3g} to {1 / factors.min():.3g} times "
+        "too large, the others are right: the derivative f'(a) is missing, which is 1 for those",
+    )
+
+
 def same_signs(c: Comparison) -> Diagnosis | None:
     """Every entry has the right sign, and its own wrong size."""
     m, r = c.mine[c.telling], c.reference[c.telling]
@@ -74,10 +135,15 @@ def same_signs(c: Comparison) -> Diagnosis | None:
             f"{factors.max():.3g} times: a factor below 1 such as the derivative f'(a) is there "
             "twice",
         )
+    spread = np.sqrt(np.mean((m - r) ** 2))
+    luck = np.prod(1 / (1 + np.exp(-1.7 * np.abs(r) / spread)))  # 1.7: nearly the normal integral
+    if luck > 0.01:
+        return None  # an error of that size need not have turned a sign
     return Diagnosis(
         Kind.ELEMENTWISE,
         f"every sign is right, but sizes are {1 / factors.max():.3g} to {1 / factors.min():.3g} "
-        "times what they should be: a positive factor, different for each entry, is missing",
+        "times what they should be: a positive factor, different for each entry, is probably "
+        "missing",
     )
 
 
@@ -96,8 +162,8 @@ def same_total(c: Comparison) -> Diagnosis | None:
 
 
 def related(c: Comparison) -> Diagnosis | None:
-    similar = cosine(c.mine, c.reference)
-    if c.mine.size < 6 or similar < max(0.3, 4 / np.sqrt(c.mine.size)):
+    similar, n = cosine(c.mine, c.reference), c.mine.size
+    if n < 4 or similar < max(0.3, min(0.9, 3 / np.sqrt(n))):  # 3 standard deviations of chance
         return None
     return Diagnosis(
         Kind.TERM,
@@ -107,9 +173,15 @@ def related(c: Comparison) -> Diagnosis | None:
 
 
 def unrelated(c: Comparison) -> Diagnosis:
-    similar = cosine(c.mine, c.reference)
+    similar, n = cosine(c.mine, c.reference), c.mine.size
+    if abs(similar) < 3 / np.sqrt(n) and n > 4:
+        start = f"it has nothing to do with the right gradient (cosine {similar:+.3f})"
+    elif abs(similar) < 0.5 or n < 5:
+        start = f"hardly an entry is right (cosine {similar:+.3f})"
+    else:
+        start = f"it points the other way, but not exactly (cosine {similar:+.3f})"
     return Diagnosis(
         Kind.UNRELATED,
-        f"it has nothing to do with the right gradient (cosine {similar:+.3f}): compare the "
-        "formula line by line, or check that it is the gradient of this array and of these inputs",
+        f"{start}: compare the formula line by line, or check that it is the gradient of this "
+        "array and of these inputs",
     )

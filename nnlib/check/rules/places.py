@@ -62,13 +62,17 @@ def one_end(c: Comparison) -> Diagnosis | None:
         if end is None or len(wrong) < n / 2:
             continue
         at = (slice(None),) * axis + (wrong,)
+        if not _all_wrong(c, at):
+            continue
         time = _is_time(c, axis)
         what = f"{end} time step" if time else f"{end} slice along axis {axis}"
         hint = (
-            "the error of the others does not flow back through time"
+            "no error flows back from there to the steps before"
             if end == "last"
             else "the loop stops too early, or overwrites what it has"
         )
+        if not time:
+            hint = f"if that axis is time, {hint}"
         return Diagnosis(
             Kind.ONLY_LAST if end == "last" else Kind.ONLY_FIRST,
             f"only the {what} is right, the rest {nature(c, at)}: {hint}",
@@ -129,8 +133,8 @@ def some_slices(c: Comparison) -> Diagnosis | None:
         return None
     _, axis, wrong = min(found)
     at = (slice(None),) * axis + (wrong,)
-    if c.reference.ndim > 1 and c.wrong[at].mean() < 0.5:
-        return None  # a few entries of these slices only
+    if not _all_wrong(c, at):
+        return None
     name = {0: "row", c.reference.ndim - 1: "column"}.get(axis, "slice")
     if c.reference.ndim == 1:
         name = "entry"
@@ -172,6 +176,12 @@ def scattered(c: Comparison) -> Diagnosis | None:
         f"{wrong} of {c.wrong.size} entries {_are(nature(c, c.wrong), first)}, the others are "
         f"right; the first at {listed([str(at) for at in first])}",
     )
+
+
+def _all_wrong(c: Comparison, at: tuple[slice | list[int], ...]) -> bool:
+    """Nearly every entry there is wrong, and not only one in each slice."""
+    seen = c.telling[at] | c.wrong[at]
+    return bool(c.wrong[at].sum() >= 0.9 * seen.sum())
 
 
 def _order(c: Comparison, axis: int) -> Array | None:

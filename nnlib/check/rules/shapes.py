@@ -111,7 +111,7 @@ def same_total(c: Comparison, m: Array, r: Array) -> bool:
 def other_axis(c: Comparison, summands: Array, m: Array) -> str:
     """ "it is summed over axis 1 instead of 0", if that is so."""
     extra = summands.ndim - c.reference.ndim
-    for axis in range(extra, summands.ndim):
+    for axis in range(max(extra, 1), summands.ndim):
         for name, reduced in (
             ("summed", summands.sum(axis=axis)),
             ("averaged", summands.mean(axis=axis)),
@@ -123,9 +123,11 @@ def other_axis(c: Comparison, summands: Array, m: Array) -> str:
 
 
 def _rows_of_ids(c: Comparison, start: str) -> Diagnosis | None:
-    if c.ids is None or c.mine.ndim < c.reference.ndim:
+    if c.ids is None or not c.ids.size or c.mine.ndim < c.reference.ndim:
         return None
     if c.mine.shape != (*c.ids.shape, *c.reference.shape[1:]):
+        return None
+    if c.ids.min() < -len(c.reference) or c.ids.max() >= len(c.reference):
         return None
     rows = c.mine.reshape(-1, *c.reference.shape[1:])
     dense = np.zeros_like(c.reference)

@@ -5,6 +5,14 @@ import numpy as np
 from nnlib.check.comparison import Comparison, indices, largest, listed, near, number, ratio, times
 from nnlib.check.diagnosis import Diagnosis, Kind
 
+CONSTANTS = {
+    1.0507009873554805: "SELU's scale λ",
+    1.6732632423543772: "SELU's α",
+    1.7580993408473766: "SELU's λα",
+    float(np.log(2)): "ln 2: bits against nats",
+    float(np.pi): "π",
+}
+
 
 def not_finite(c: Comparison) -> Diagnosis | None:
     bad, bad_reference = ~np.isfinite(c.mine), ~np.isfinite(c.reference)
@@ -76,7 +84,14 @@ def factor(c: Comparison) -> Diagnosis | None:
     k = ratio(c.mine, c.reference)
     if not k or not c.close(c.mine, k * c.reference):
         return None
-    return sign(k) or by_batch_size(c, k) or by_two(k) or by_size(c, k) or _length(c, k)
+    return (
+        sign(k)
+        or by_batch_size(c, k)
+        or by_two(k)
+        or by_scalar(c, k)
+        or by_size(c, k)
+        or _length(c, k)
+    )
 
 
 def sign(k: float) -> Diagnosis | None:
@@ -118,6 +133,22 @@ def by_two(k: float) -> Diagnosis | None:
     return None
 
 
+def by_scalar(c: Comparison, k: float) -> Diagnosis | None:
+    """A number of the computation is missing, or there twice."""
+    for name, term in c.terms.items():
+        x = float(term.ravel()[0]) if term.size == 1 else 0.0
+        for n, besides in ((1, ""), (c.batch_size or 1, ", and so is the mean over the batch")):
+            if x and near(k * x, n):
+                return Diagnosis(
+                    Kind.FACTOR, f"every entry is {times(k)}: the factor {name} is missing{besides}"
+                )
+        if x and near(k, x):
+            return Diagnosis(
+                Kind.FACTOR, f"every entry is {times(k)}: the factor {name} is there twice"
+            )
+    return None
+
+
 def by_size(c: Comparison, k: float) -> Diagnosis | None:
     for name, n in c.named_sizes.items():
         if n > 1 and (near(abs(k), n) or near(abs(k), 1 / n)):
@@ -147,7 +178,8 @@ def by_size(c: Comparison, k: float) -> Diagnosis | None:
 
 def _length(c: Comparison, k: float) -> Diagnosis:
     norm = float(np.linalg.norm(c.mine))
-    if k > 0 and near(norm, float(f"{norm:.2g}"), 1e-9) and c.mine.size > 1 and norm <= 100:
+    tidy = 1.0 if k > 1 else float(f"{norm:.2g}")  # clipping makes nothing longer
+    if k > 0 and c.mine.size > 1 and near(norm, tidy, c.precision):
         return Diagnosis(
             Kind.LENGTH,
             f"the direction is right, but the length (L2 norm) is exactly {number(norm)} instead "
@@ -155,8 +187,26 @@ def _length(c: Comparison, k: float) -> Diagnosis:
         )
     return Diagnosis(
         Kind.FACTOR,
-        f"every entry is {times(k)}: a constant factor is missing, or one too many",
+        f"every entry is {times(k)}{_guess(c, abs(k))}: a constant factor is missing, or one too "
+        "many",
     )
+
+
+def _guess(c: Comparison, k: float) -> str:
+    """What the number may be, in brackets."""
+    for constant, name in CONSTANTS.items():
+        if near(k, constant) or near(k, 1 / constant):
+            return f" ({number(constant)} is {name})"
+    B = c.batch_size or 0
+    for n in (2, 3, 4):
+        if B > 1 and (near(k, n * B) or near(k, 1 / (n * B))):
+            return f" ({n} times the batch size)"
+        if B > 1 and (near(k, B / n) or near(k, n / B)):
+            return f" (the batch size over {n})"
+    keep = min(k, 1 / k)
+    if near(keep, round(keep, 2)) and 0 < keep < 1 and not near(1 / keep, round(1 / keep)):
+        return f" (1/{round(keep, 2):g}: the scale of inverted dropout?)"
+    return ""
 
 
 def length_of_slices(c: Comparison) -> Diagnosis | None:
