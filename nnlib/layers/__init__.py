@@ -8,6 +8,7 @@ from nnlib.layers.embedding import Embedding
 from nnlib.layers.gru import GRU
 from nnlib.layers.gru_cell import GRUCell
 from nnlib.layers.gru_step import GRUStep
+from nnlib.layers.product import product
 from nnlib.layers.residual import Residual
 from nnlib.layers.scan import Scan
 from nnlib.layers.sequential import Sequential
@@ -24,4 +25,5 @@ __all__ = [
     "Scan",
     "Sequential",
     "concat",
+    "product",
 ]

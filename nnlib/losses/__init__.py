@@ -5,10 +5,16 @@ The loss is 0-d, of the scores' dtype, a mean over the batch, in nats where it i
 weights are data: they get no gradient.
 """
 
+from nnlib.losses.adversarial import (
+    discriminator_loss,
+    generator_loss,
+    minimax_generator_loss,
+)
 from nnlib.losses.classification import (
     cross_entropy,
     kl_divergence,
     logistic,
+    reverse_kl_divergence,
     soft_cross_entropy,
 )
 from nnlib.losses.ranking import bpr, bpr_max, top1, top1_max
@@ -18,8 +24,12 @@ __all__ = [
     "bpr",
     "bpr_max",
     "cross_entropy",
+    "discriminator_loss",
+    "generator_loss",
     "kl_divergence",
     "logistic",
+    "minimax_generator_loss",
+    "reverse_kl_divergence",
     "soft_cross_entropy",
     "squared",
     "top1",

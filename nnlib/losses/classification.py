@@ -97,6 +97,34 @@ def kl_divergence(scores: Array, target: Array) -> tuple[Array, Backward]:
     return loss, backward
 
 
+def reverse_kl_divergence(scores: Array, target: Array) -> tuple[Array, Backward]:
+    """KL divergence with its sides exchanged, KL(p ‖ t): mean over the batch, in nats.
+
+        (1) p = softmax(s)
+        (2) u_bj = log p_bj − log t_bj
+        (3) L = 1/B Σ_b L_b,   L_b = KL(p_b ‖ t_b) = Σ_j p_bj u_bj
+    It is dear to have p where t is small, and free to miss where t is large.  So a p that cannot
+    match all of t settles on a part of it, where `kl_divergence` spreads p over the whole.
+
+    Backward
+        ∂L/∂s_bj = p_bj (u_bj − L_b) / B.
+    Shapes
+        scores (B, N) · target (B, N), > 0, rows that sum to 1 → L ()
+    """
+    xp, B = array_module(scores), len(scores)
+    target = target.astype(scores.dtype, copy=False)
+    e, z, shift = exp_sum(scores)
+    p = scale_rows(e, 1 / z)  # (1)
+    u = (scores - shift[:, None]) - xp.log(z)[:, None] - xp.log(target)  # (2)
+    losses = (p * u).sum(axis=1)  # (3)
+
+    def backward(dloss: Array | float = 1.0) -> Array:
+        du = u - losses[:, None]  # (3) (2)
+        return p * du * (dloss / B)  # (3) (1)
+
+    return losses.mean(), backward
+
+
 def logistic(
     scores: Array, target: Array, weight: Array | float | None = None
 ) -> tuple[Array, Backward]:

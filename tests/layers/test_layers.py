@@ -16,6 +16,7 @@ from nnlib.layers import (
     Scan,
     Sequential,
     concat,
+    product,
 )
 
 RNG = np.random.default_rng(11)
@@ -145,6 +146,18 @@ def test_concat_joins_and_cuts() -> None:
     np.testing.assert_array_equal(y, np.hstack([a, b, c]))
     for x, dx in zip((a, b, c), backward(y), strict=True):
         np.testing.assert_array_equal(dx, x)
+
+
+def test_product_gives_each_the_others_zeros_included() -> None:
+    a, b, c = np.array([[2.0, 0]]), np.array([[3.0, 5]]), np.array([[7.0, 0]])
+    y, backward = product(a, b, c)
+    np.testing.assert_array_equal(y, [[42, 0]])
+    da, db, dc = backward(np.array([[1.0, 1]]))
+    np.testing.assert_array_equal(da, [[21, 0]])
+    np.testing.assert_array_equal(db, [[14, 0]])
+    np.testing.assert_array_equal(dc, [[6, 0]])
+    x = RNG.standard_normal((2, 3))
+    np.testing.assert_allclose(sum(product(x, x)[1](np.ones((2, 3)))), 2 * x)  # of x²
 
 
 @pytest.mark.parametrize(

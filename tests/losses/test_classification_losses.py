@@ -10,7 +10,13 @@ from nnlib.array import Array, Backward
 from nnlib.check import assert_gradients
 from nnlib.functional import softmax as sums
 from nnlib.functional.softmax import exp_sum
-from nnlib.losses import cross_entropy, kl_divergence, logistic, soft_cross_entropy
+from nnlib.losses import (
+    cross_entropy,
+    kl_divergence,
+    logistic,
+    reverse_kl_divergence,
+    soft_cross_entropy,
+)
 
 B, N = 5, 7
 Loss = Callable[[Array], tuple[Array, Backward]]
@@ -35,13 +41,14 @@ def log_softmax(s: Array) -> Array:
 def losses(rng: np.random.Generator) -> dict[str, Loss]:
     target, t = rng.integers(N, size=B), distribution(rng, zeros=2)
     log_count, y, w = rng.normal(size=N), rng.random((B, N)), rng.random((B, N))
-    counts = rng.poisson(1.0, (B, N)).astype(float)
+    counts, positive = rng.poisson(1.0, (B, N)).astype(float), distribution(rng)
     return {
         "cross_entropy": lambda s: cross_entropy(s, target),
         "cross_entropy, weighted columns": lambda s: cross_entropy(s, target, log_count),
         "soft_cross_entropy": lambda s: soft_cross_entropy(s, t),
         "soft_cross_entropy, counts": lambda s: soft_cross_entropy(s, counts),
         "kl_divergence": lambda s: kl_divergence(s, t),
+        "reverse_kl_divergence": lambda s: reverse_kl_divergence(s, positive),
         "logistic": lambda s: logistic(s, y),
         "logistic, weighted": lambda s: logistic(s, y, w),
     }
@@ -105,7 +112,18 @@ def test_kl_is_zero_at_the_target_and_nowhere_negative(rng: np.random.Generator)
     assert kl_divergence(rng.normal(size=(B, N)), t)[0] > 0
 
 
-@pytest.mark.parametrize("name", ["cross_entropy", "soft_cross_entropy", "kl_divergence"])
+def test_reverse_kl_exchanges_the_sides(rng: np.random.Generator) -> None:
+    p, t = distribution(rng), distribution(rng)
+    reverse, _ = reverse_kl_divergence(np.log(p), t)
+    np.testing.assert_allclose(reverse, (p * np.log(p / t)).sum() / B, rtol=1e-13)
+    np.testing.assert_allclose(reverse, kl_divergence(np.log(t), p)[0], rtol=1e-12)
+    assert abs(reverse - kl_divergence(np.log(p), t)[0]) > 0.01
+    assert abs(reverse_kl_divergence(np.log(t), t)[1]()).max() < 1e-15
+
+
+@pytest.mark.parametrize(
+    "name", ["cross_entropy", "soft_cross_entropy", "kl_divergence", "reverse_kl_divergence"]
+)
 def test_softmax_losses_do_not_see_a_shift_of_a_row(name: str, rng: np.random.Generator) -> None:
     loss_of, s = losses(rng)[name], rng.normal(size=(B, N))
     shift = 100 * rng.normal(size=(B, 1))
