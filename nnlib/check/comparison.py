@@ -59,8 +59,10 @@ class Comparison:
         return bool(largest(a - b) <= 10 * self.precision * scale + self.noise + slack)
 
     def equals(self, other: Array) -> bool:
-        """Whether `mine` is `other`, which is not just zeros."""
-        return self.close(self.mine, other) and largest(other) > self.noise
+        """Whether `mine` is `other`, which is neither zeros nor as good as the reference."""
+        if not self.close(self.mine, other) or largest(other) <= self.noise:
+            return False
+        return not self.close(other, self.reference)
 
     def of(self, mine: Array) -> "Comparison":
         """The same with another `mine`."""
@@ -107,7 +109,9 @@ def cosine(a: Array, b: Array) -> float:
 
 def number(c: float) -> str:
     """An integer without point, others with six digits, near 1 with more."""
-    return str(round(c)) if abs(c - round(c)) < 1e-7 * abs(c) else f"{c:.{6 if c > 1.1 else 9}g}"
+    return (
+        str(round(c)) if abs(c - round(c)) < 1e-7 * abs(c) else f"{c:.{9 if 0.9 < c < 1.1 else 6}g}"
+    )
 
 
 def times(c: float) -> str:

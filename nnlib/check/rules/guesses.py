@@ -54,7 +54,7 @@ def target(c: Comparison) -> Diagnosis | None:
 def absolute(c: Comparison) -> Diagnosis | None:
     size = np.abs(c.reference)
     for name, value in (("positive", size), ("negative", -size)):
-        if c.close(c.mine, value):
+        if c.equals(value):
             return Diagnosis(
                 Kind.SIGN,
                 f"every entry has the right size, but all are {name}: an absolute value or a "
@@ -64,7 +64,8 @@ def absolute(c: Comparison) -> Diagnosis | None:
 
 
 def signs(c: Comparison) -> Diagnosis | None:
-    if not c.close(np.abs(c.mine), np.abs(c.reference)):
+    turned = c.mine * c.reference < 0
+    if (c.wrong & ~turned).any() or not c.close(np.abs(c.mine), np.abs(c.reference)):
         return None
     return Diagnosis(
         Kind.SIGN,

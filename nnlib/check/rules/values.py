@@ -84,6 +84,9 @@ def factor(c: Comparison) -> Diagnosis | None:
     k = ratio(c.mine, c.reference)
     if not k or not c.close(c.mine, k * c.reference):
         return None
+    rest = largest(c.mine - k * c.reference)
+    if near(k, 1, 1e-3) and rest > 0.1 * largest(c.mine - c.reference):
+        return None  # it explains little
     return (
         sign(k)
         or by_batch_size(c, k)
@@ -210,7 +213,7 @@ def _guess(c: Comparison, k: float) -> str:
 
 
 def length_of_slices(c: Comparison) -> Diagnosis | None:
-    """Each slice along an axis is right up to a factor of its own."""
+    """Each slice along an axis is right up to a positive factor of its own."""
     if c.reference.ndim < 2:
         return None
     for axis, n in enumerate(c.reference.shape):
@@ -221,6 +224,9 @@ def length_of_slices(c: Comparison) -> Diagnosis | None:
             continue
         squares = (r * r).sum(axis=1)
         factors = (m * r).sum(axis=1) / np.where(squares > 0, squares, 1)
+        own = [f for f in factors[seen] if not near(f, 1)]
+        if min(own, default=0) <= 0 or len(own) <= seen.sum() / 2:
+            continue  # not the direction, or a few slices only
         if c.close(m, factors[:, None] * r):
             where = {0: "row", c.reference.ndim - 1: "column"}.get(axis, "slice")
             shown = listed([f"{f:.4g}" for f in factors[indices(seen)]], 4)
