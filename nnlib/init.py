@@ -33,6 +33,15 @@ def he(rng: np.random.Generator, shape: Sequence[int]) -> Array:
     return (rng.standard_normal(shape) * np.sqrt(2 / shape[0])).astype(np.float32)
 
 
+def he_leaky(alpha: float) -> Init:
+    """N(0, 2 / ((1 + α²) in)), for leaky rectifiers with slope α below 0; α = 0 is `he`.
+
+    Source
+        He et al. 2015, eq. 15.
+    """
+    return scaled(he, float(np.sqrt(1 / (1 + alpha**2))))
+
+
 def lecun(rng: np.random.Generator, shape: Sequence[int]) -> Array:
     """N(0, 1 / in): the variance that SELU's fixed point assumes.
 
@@ -62,6 +71,11 @@ def normal(std: float) -> Init:
 def uniform(bound: float) -> Init:
     """U(−bound, bound)."""
     return lambda rng, shape: rng.uniform(-bound, bound, shape).astype(np.float32)
+
+
+def scaled(init: Init, factor: float) -> Init:
+    """`factor` times what `init` draws: scaled(glorot, 4) makes up for the sigmoid's slope of ¼."""
+    return lambda rng, shape: init(rng, shape) * np.float32(factor)
 
 
 def per_gate(init: Init, gates: int) -> Init:

@@ -5,9 +5,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nnlib.init import glorot, he, lecun, normal, orthogonal, per_gate, uniform
+from nnlib.init import (
+    glorot,
+    he,
+    he_leaky,
+    lecun,
+    normal,
+    orthogonal,
+    per_gate,
+    scaled,
+    uniform,
+)
 
-INITS: list[Any] = [glorot, he, lecun, orthogonal, normal(0.1), uniform(0.2)]
+INITS: list[Any] = [
+    glorot,
+    he,
+    he_leaky(0.1),
+    lecun,
+    orthogonal,
+    normal(0.1),
+    uniform(0.2),
+    scaled(glorot, 4),
+]
 
 
 def rng() -> np.random.Generator:
@@ -28,6 +47,9 @@ def test_shape_dtype_and_seed(init: Any) -> None:
     [
         (glorot, 2 / (300 + 200)),  # of U(±a) the variance is a²/3
         (he, 2 / 300),
+        (he_leaky(0), 2 / 300),
+        (he_leaky(0.5), 2 / (1.25 * 300)),
+        (scaled(glorot, 4), 16 * 2 / (300 + 200)),
         (lecun, 1 / 300),
         (normal(0.05), 0.05**2),
         (uniform(0.3), 0.3**2 / 3),
@@ -74,3 +96,12 @@ def test_per_gate_of_orthogonal_is_orthogonal_in_each_gate() -> None:
     w = per_gate(orthogonal, 2)(rng(), (4, 8)).astype(np.float64)
     for gate in np.split(w, 2, axis=1):
         np.testing.assert_allclose(gate.T @ gate, np.eye(4), atol=1e-6)
+
+
+@pytest.mark.parametrize("alpha", [0.0, 0.5, 1.0])
+def test_he_leaky_keeps_the_second_moment_through_leaky_rectifiers(alpha: float) -> None:
+    generator = rng()
+    a = generator.standard_normal((400, 300))
+    for _ in range(6):
+        a = np.where(a > 0, a, alpha * a) @ he_leaky(alpha)(generator, (300, 300))
+    assert 0.7 < np.mean(a * a) < 1.4
