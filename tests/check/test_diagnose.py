@@ -85,17 +85,36 @@ def test_a_dense_layer(rng: np.random.Generator) -> None:
     assert diagnose(da[0], db, summands=da).kind is Kind.ONLY_FIRST
     assert diagnose(da[:-1].sum(axis=0), db, summands=da).kind is Kind.TERM
     assert diagnose(x.T @ dy, dW, known={"f' is missing": x.T @ dy}).message == "f' is missing"
-    assert diagnose(dy, da, derivative=slope).kind is Kind.DERIVATIVE
-    assert diagnose(dy, da).kind is Kind.DERIVATIVE
     decayed = diagnose(x.T @ da, dW + 0.01 * W, terms={"W": W})
     assert decayed.kind is Kind.TERM
     assert "0.01 · W is missing" in decayed.message
+
+
+def test_the_derivative_of_an_activation(rng: np.random.Generator) -> None:
+    a, dy = rng.normal(size=(B, O)), rng.normal(size=(B, O))
+    slope = 1 - np.tanh(a) ** 2
+    for found in (
+        diagnose(dy, dy * slope, derivative=slope),
+        diagnose(-dy, dy * slope, derivative=slope),
+        diagnose(dy, dy * slope, terms={"dy": dy, "a": a}),
+        diagnose(dy, dy * slope),
+        diagnose(dy * slope**2, dy * slope),
+        diagnose(dy, dy * (a > 0)),
+        diagnose(dy, dy * np.where(a > 0, 1, np.exp(a))),
+    ):
+        assert found.kind is Kind.DERIVATIVE
+    assert "lacks the derivative" in diagnose(dy, dy * slope, derivative=slope).message
+    assert "twice" in diagnose(dy * slope**2, dy * slope, derivative=slope).message
+    assert "just dy" in diagnose(dy, dy * slope, terms={"dy": dy}).message
+    assert "ReLU" in diagnose(dy, dy * (a > 0)).message
+    assert "which is 1 for those" in diagnose(dy, dy * np.where(a > 0, 1, np.exp(a))).message
 
 
 def test_a_square_dense_layer(rng: np.random.Generator) -> None:
     x, W, dy = rng.normal(size=(I, I)), rng.normal(size=(I, I)), rng.normal(size=(I, I))
     found = diagnose(dy @ W, dy @ W.T, terms={"x": x, "W": W, "dy": dy})
     assert found.message == "it is dy @ W and should be dy @ W.T"
+    assert diagnose(dy.sum(axis=1), dy.sum(axis=0)).kind is Kind.WRONG_AXIS
     pair = (dy @ W.T, x.T @ dy)
     swapped = diagnose(pair[::-1], pair, names=("dx", "dW"))
     assert swapped.kind is Kind.SWAPPED
@@ -232,6 +251,21 @@ def test_what_is_said(g: Array, mine: Any, kind: Kind, part: str) -> None:
     found = diagnose(mine(g), g, **context)
     assert found.kind is kind, found
     assert part in found.message
+
+
+def test_what_was_there_before(rng: np.random.Generator) -> None:
+    g, before = rng.normal(size=(I, O)), rng.normal(size=(I, O))
+    found = diagnose(g + before, g, previous=before)
+    assert found.kind is Kind.ACCUMULATED
+    assert "clear the gradients" in found.message
+    assert diagnose(g + before, g, previous=np.zeros((I, O))).kind is not Kind.ACCUMULATED
+
+
+def test_signs_here_and_there(rng: np.random.Generator) -> None:
+    g, turned = rng.normal(size=(B, O)), rng.random((B, O)) < 0.4
+    found = diagnose(np.where(turned, -g, g), g)
+    assert found.kind is Kind.SIGN
+    assert f"{turned.sum()} of {g.size} have the wrong sign" in found.message
 
 
 def test_two_mistakes_at_once(rng: np.random.Generator) -> None:
