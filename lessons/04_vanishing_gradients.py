@@ -21,7 +21,7 @@ import numpy as np
 from lessons import check, show
 
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666666"
-SKY = "#56B4E9"
+SKY, YELLOW = "#56B4E9", "#E69F00"
 
 # %% [markdown]
 # The activations of lesson 02, each with its backward:
@@ -541,6 +541,7 @@ DEEP = {  # 8 hidden layers: activation, c, step size, colour
     "σ, c = 1, η = 0.05": (sigmoid, 1.0, 0.05, GREY),
     "σ, c = 1, η = 0.5": (sigmoid, 1.0, 0.5, ORANGE),
     "σ, c = 4, η = 0.5": (sigmoid, 4.0, 0.5, PINK),
+    "σ, c = 10, η = 0.5": (sigmoid, 10.0, 0.5, YELLOW),
     "σ, c = 40, η = 0.05": (sigmoid, 40.0, 0.05, SKY),
     "σ, c = 40, η = 0.5": (sigmoid, 40.0, 0.5, BLUE),
     "ReLU, c = √2, η = 0.05": (relu, np.sqrt(2), 0.05, GREEN),
@@ -558,6 +559,16 @@ def monitor(layers, x, t, f):
     return np.array([saturated(h) for h in hs[:-1]]), np.array(norms[::-1])
 
 
+def share_of_top_tenth(layers, x, t, f):
+    """Of the squared norms of single examples' dW in layer 1: the share of the largest tenth."""
+    squares = []
+    for n in range(len(x)):
+        _, norms = monitor(layers, x[n : n + 1], t[n : n + 1], f)
+        squares.append(norms[0] ** 2)
+    squares = np.sort(squares)[::-1]
+    return squares[: len(x) // 10].sum() / squares.sum()
+
+
 deep = {name: [] for name in DEEP}
 for seed in TRAIN_SEEDS:
     x, t, _, x_test, t_test = toy_classes(seed)
@@ -565,17 +576,21 @@ for seed in TRAIN_SEEDS:
         rng = np.random.default_rng(100 + seed)
         layers = fresh_layers(rng, [100] + [64] * 8 + [10], c)
         off, norms = monitor(layers, x[:500], t[:500], f)
+        share = share_of_top_tenth(layers, x[:200], t[:200], f)
         losses = fit(layers, x, t, f, lr, 20, rng)
         right = accuracy(layers, x_test, t_test, f)
-        deep[name].append({"off": off, "norms": norms, "losses": losses, "accuracy": right})
+        deep[name].append(
+            {"off": off, "norms": norms, "share": share, "losses": losses, "accuracy": right}
+        )
 
 print(f"8 hidden layers, 20 epochs, 3 seeds; chance: accuracy 0.10, loss ln 10 = {np.log(10):.2f}")
 for name, runs in deep.items():
     losses = ", ".join(f"{run['losses'][-1]:.4f}" for run in runs)
     right = ", ".join(f"{run['accuracy']:.2f}" for run in runs)
     off = np.mean([run["off"] for run in runs])
-    off = f"   off at the start {off:.0%}" if DEEP[name][0] is sigmoid else ""
-    print(f"  {name:23} loss {losses}   accuracy {right}{off}")
+    off = f"{off:4.0%}" if DEEP[name][0] is sigmoid else "    "
+    share = np.mean([run["share"] for run in runs])
+    print(f"  {name:23} loss {losses}   accuracy {right}   saturated {off}   top tenth {share:.0%}")
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(12.6, 3.4), layout="constrained")
@@ -590,8 +605,8 @@ axes[0].axhline(np.log(10), color="#222222", linestyle=":")
 axes[0].text(20, np.log(10) - 0.04, "ln 10", va="top", ha="right")
 axes[0].set(title="training loss (nats)", xlabel="epoch", ylim=(0, 3.5), xticks=range(0, 21, 5))
 axes[1].set(title="saturated at the start, sigmoids", xlabel="layer", ylim=(-0.03, 1))
-axes[2].set(title="gradient norm |dW| at the start", xlabel="layer")
-axes[2].legend(frameon=False, fontsize=8)
+axes[2].set(title="gradient norm |dW| at the start", xlabel="layer", ylim=(1e-9, 10))
+axes[2].legend(frameon=False, fontsize=8, loc="lower right")
 show("training deep networks")
 
 # %% [markdown]
@@ -600,11 +615,12 @@ show("training deep networks")
 # - **Vanished** (σ, $c = 1$). Nothing is saturated and nothing is learned: the loss stays at
 #   $\ln 10$ at either step size. The top layer sees a constant, the bottom gets no gradient.
 # - **Saturated** (σ, $c = 40$: ten times the sigmoid's own scale $c = 4$). Nine of ten outputs are
-#   at 0 or 1. The *norm* of the gradient has not vanished, though: the one unit in ten that is on
-#   passes it on through very large weights, and it even grows downwards. A norm alone does not show
-#   saturation; the fraction does. What arrives points somewhere else for every example, and the
-#   loss hardly gets below chance, at either step size. (Ten times LeCun's scale, $c = 10$,
-#   saturates 58 % only, and trains.)
+#   at 0 or 1, and the loss hardly gets below chance at either step size. The *norm* of the gradient
+#   has not vanished, though: the one unit in ten that is on passes it on through very large
+#   weights, and it even grows downwards. A norm alone does not show saturation, the fraction does.
+#   Most examples say nothing: a tenth of them carries 85 % of layer 1's squared gradients (last
+#   column; for $c = 4$ that is 21 %). Ten times LeCun's scale, $c = 10$,
+#   saturates little more than half, and still trains.
 # - **Alive** (σ with $c = 4$, ReLU with He). The slide's remedy “initialization” rescues even the
 #   sigmoid here. The rectifier does not need a compromise, and its gradients are level.
 
@@ -845,24 +861,25 @@ axes[1].set(title="gradient norm |dW| before fine-tuning", xlabel="layer")
 for c, colour in ((1, ORANGE), (4, PINK)):
     axes[2].axhline(c, color=colour, linestyle=":")
     axes[2].text(1, c + 0.1, f"c = {c}", color=colour)
-axes[2].set(title="scale c of the weights found by it", xlabel="layer", ylim=(0, 6.5))
+axes[2].set(title="root mean square of W, times √n", xlabel="layer", ylim=(0, 6.5))
 show("layer-wise")
 
 # %% [markdown]
 # The story of 2006, reproduced: (a) chance, (b) everything right, (c) nearly everything right
 # without any of it. And some things one would not have guessed from the slide:
 #
-# - **“Vanishing gradient is still in the lower layers.”** Only a part of it: the gradient is small
-#   in all hidden layers, but level. The autoencoders, all started at $c = 1$, have found weights of
-#   $c$ between 4 and 6 by themselves: what section 4 derived for the sigmoid.
+# - **“Vanishing gradient is still in the lower layers.”** Only a part of it: in all hidden layers
+#   the gradient is small, but that of the first is now a sixth of that of the sixth, and was less
+#   than a hundredth. The autoencoders, all started at $c = 1$, have found weights of $c$ between 4
+#   and 6 by themselves: what section 4 derived for the sigmoid.
 # - **“No problem, the weights are set to sensible values.”** Indeed: fine-tuning moves the hidden
 #   weights by some 2 % only, and an output layer alone on top does as well.
-# - **“To avoid saturation.”** Not here. Up to half of the outputs are saturated, more than with
-#   fresh weights of any sensible scale. They have become nearly binary *features*, on for some
+# - **“To avoid saturation.”** Not here. Up to half of the outputs are saturated, against
+#   13 % with fresh weights of $c = 4$. They have become nearly binary *features*, on for some
 #   inputs and off for others; that is harmless, and not what a random large weight does.
-# - The unlabelled rows are not what helps on this easy set: without them it works as well. And $c =
-#   4$ alone takes (d) as far as the rectifiers. Had that been known, the story would be shorter:
-#   “was replaced by end-to-end training & non-saturating activations”.
+# - The unlabelled rows are not what helps on this easy set: without them it works as well. And
+#   $c = 4$ alone takes (d) as far as the rectifiers. Had that been known, the story would be
+#   shorter: “was replaced by end-to-end training & non-saturating activations”.
 #
 # ### What was trained in 2006, and what in 2007
 #
@@ -872,8 +889,9 @@ show("layer-wise")
 # 2008. The slide names deep *Boltzmann* machines (DBM: Salakhutdinov and Hinton 2009) along with
 # them, but a DBM is not got by plain stacking: its middle layer hears from both sides.
 #
-# **D15.** “2007: Deep Boltzmann Machines for rating prediction” is one letter off: Salakhutdinov,
-# Mnih and Hinton 2007 is a *restricted* Boltzmann machine. The first DBM came two years later.
+# **D15.** “2007: Deep Boltzmann Machines for rating prediction” is one letter off (RBM, DBM):
+# Salakhutdinov, Mnih and Hinton 2007 is a *restricted* Boltzmann machine. The first DBM came two
+# years later.
 #
 # Years cannot be computed, but the differences can. All three have an energy, and
 # $p \propto e^{-\text{energy}}$:
@@ -881,9 +899,9 @@ show("layer-wise")
 # $$ \text{RBM:}\; -E = v W h + b \cdot h, \qquad
 #    \text{DBM:}\; -E = v W h + b \cdot h + h\, U g \tag{4.9} $$
 #
-# with $v$, $h$, $g$ of zeros and ones. In an RBM the hidden units are independent given $v$: $p(h_j
-# = 1 \mid v) = \sigma((vW + b)_j)$, which is the formula that the ratings paper lives on. In a DBM
-# they are not, since $g$ ties them, and none of them is $\sigma((vW + b)_j)$. Small enough to
+# with $v$, $h$, $g$ of zeros and ones. In an RBM the hidden units are independent given $v$, with
+# $p(h_j = 1 \mid v) = \sigma((vW + b)_j)$, which is the formula that the ratings paper lives on. In
+# a DBM they are not, since $g$ ties them, and none of them is $\sigma((vW + b)_j)$. Small enough to
 # count:
 
 # %%
@@ -940,7 +958,7 @@ cosine = direction(log_likelihood, W_rbm) @ direction(minus_reconstruction, W_rb
 print(f"cosine between the two directions: {cosine:.2f}")
 
 # %% [markdown]
-# The RBM, its stack and the DBM are built in Part III.
+# Related, and not the same. The RBM, its stack and the DBM are built in Part III.
 
 # %% [markdown]
 # ## 7. The library says the same

@@ -61,10 +61,15 @@ def test_ten_times_the_scale_saturates_and_does_not_learn(lesson) -> None:
             assert run["off"].mean() > 0.8
             assert run["losses"][-1] > np.log(10) - 0.1
             assert run["accuracy"] < 0.2
+            assert run["share"] > 0.6  # most examples say nothing
             assert run["norms"][0] > run["norms"][7]  # the norm alone would not show it
     for run in deep["σ, c = 4, η = 0.5"]:
         assert run["off"].mean() < 0.25
         assert run["accuracy"] > 0.85
+        assert run["share"] < 0.4
+    for run in deep["σ, c = 10, η = 0.5"]:  # ten times another scale: it is not the factor 10
+        assert 0.5 < run["off"].mean() < 0.65
+        assert run["accuracy"] > 0.75
 
 
 def test_layer_wise_training_rescues_deep_sigmoids(lesson) -> None:
