@@ -60,7 +60,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "cupyx": ("nnlib.functional.rows", "nnlib.cuda"),
     "scipy": ("nnlib.functional",),
     "safetensors": ("nnlib.storage",),
-    "matplotlib": ("nnlib.plot", "nnlib.cli"),
+    "matplotlib": ("nnlib.plot", "nnlib.cli", "nnlib.check.figures"),
 }
 EAGER: dict[str, tuple[str, ...]] = {
     "cupy": ("nnlib.cuda",),
