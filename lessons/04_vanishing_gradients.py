@@ -195,7 +195,8 @@ print("|dW| of layer 1 / |dW| of layer 10, 5 seeds")
 for name, ratio in norm_ratio.items():
     print(f"  {name:13} {np.median(ratio):8.1e}   ({ratio.min():.1e} to {ratio.max():.1e})")
 signal = [(run["signal"], run["bound"]) for run in fresh["σ, c = 1"]]
-print("|dh_0| / |dh_10| of σ, c = 1:", ", ".join(f"{s:.0e} (bound {b:.0e})" for s, b in signal))
+print("|dh_0| / |dh_10| of σ, c = 1, and its bound (4.2):")
+print("  " + ", ".join(f"{s:.0e} ≤ {b:.0e}" for s, b in signal))
 
 # %%
 figure, axes = plt.subplots(1, 2, figsize=(9.4, 3.4), layout="constrained")
@@ -234,9 +235,7 @@ print(f"{'s':12}" + "".join(f"{s:10.2f}" for s in at))
 for f in (sigmoid, tanh):
     print(f"{f.__name__:8} f  " + "".join(f"{y:10.5f}" for y in f(at)[0]))
     print(f"{'':8} f' " + "".join(f"{y:10.5f}" for y in slopes[f.__name__]))
-assert (
-    slopes["sigmoid"].argmax() == slopes["tanh"].argmax() == 3
-)  # at 0: the best place, not a bad one
+assert slopes["sigmoid"].argmax() == slopes["tanh"].argmax() == 3  # at 0, the best place
 assert slopes["sigmoid"][[0, -1]].max() < 5e-5
 
 # %% [markdown]
@@ -316,10 +315,10 @@ check(
 # | initialiser | weights | from (4.5) | for |
 # | --- | --- | --- | --- |
 # | LeCun | $\mathcal N(0, 1/n)$ | $f$ the identity, forwards | SELU (lesson 05) |
-# | Glorot | $\mathcal U(\pm\sqrt{6/(n + m)})$ | both: $v = 2/(n + m)$ | tanh, linear |
+# | Glorot | ${\mathcal U(\pm\sqrt{6/(n + m)})}$ | both: $v = 2/(n + m)$ | tanh, linear |
 # | He | $\mathcal N(0, 2/n)$ | half of $a$ is cut off: $\mathrm{E}[f^2] = \frac12$ | ReLU |
-# | He, leaky | $\mathcal N(0, 2/((1 + \alpha^2) n))$ | exercise 04.4 | leaky ReLU |
-# | Glorot × 4 | $\mathcal U(\pm 4\sqrt{6/(n + m)})$ | backwards, $f'(0) = \frac14$ | sigmoid |
+# | He, leaky | ${\mathcal N(0, 2/((1 + \alpha^2) n))}$ | exercise 04.4 | leaky ReLU |
+# | Glorot × 4 | ${\mathcal U(\pm 4\sqrt{6/(n + m)})}$ | backwards, $f'(0) = \frac14$ | sigmoid |
 # | orthogonal | exercise 04.5 | exact, not only on average | recurrent nets |
 # | small | $\mathcal U(\pm 0.5/D)$, $\mathcal N(0, 0.1^2)$ | no sum, one row is read | embeddings |
 #
@@ -583,14 +582,15 @@ for seed in TRAIN_SEEDS:
             {"off": off, "norms": norms, "share": share, "losses": losses, "accuracy": right}
         )
 
-print(f"8 hidden layers, 20 epochs, 3 seeds; chance: accuracy 0.10, loss ln 10 = {np.log(10):.2f}")
+print(f"8 hidden layers, 20 epochs, 3 seeds; chance: loss ln 10 = {np.log(10):.2f}, accuracy 0.10")
+print(f"{'':23} loss                accuracy        saturated  top tenth")
 for name, runs in deep.items():
-    losses = ", ".join(f"{run['losses'][-1]:.4f}" for run in runs)
-    right = ", ".join(f"{run['accuracy']:.2f}" for run in runs)
+    losses = "  ".join(f"{run['losses'][-1]:.3f}" for run in runs)
+    right = "  ".join(f"{run['accuracy']:.2f}" for run in runs)
     off = np.mean([run["off"] for run in runs])
-    off = f"{off:4.0%}" if DEEP[name][0] is sigmoid else "    "
+    off = f"{off:9.0%}" if DEEP[name][0] is sigmoid else " " * 9
     share = np.mean([run["share"] for run in runs])
-    print(f"  {name:23} loss {losses}   accuracy {right}   saturated {off}   top tenth {share:.0%}")
+    print(f"{name:23} {losses} {right:>17} {off} {share:10.0%}")
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(12.6, 3.4), layout="constrained")
@@ -658,6 +658,7 @@ def denoising_loss(noisy, clean, W, b, V, c):
     """(loss, backward) of (4.7); noisy, clean (B, I), W (I, H), V (H, I)."""
     ### BEGIN SOLUTION 04.6
     ### HINT Two layers: dense(noisy, W, b, sigmoid), then h @ V + c.
+    ### HINT Only the hidden layer sees noisy; the target is clean, in the loss and in ds.
     ### HINT np.logaddexp(0, s) is log(1 + exp(s)). It is a mean over rows and a sum over columns.
     ### HINT ds by (4.8), times dloss; the hidden layer's own backward, fed with ds Vᵀ, does
     ###      the rest.
@@ -1019,6 +1020,33 @@ for name, init, variance in (
     drawn = init(np.random.default_rng(12), (300, 200))
     print(f"  {name:18} variance {drawn.var():.5f}, by the table {variance:.5f}")
     assert abs(drawn.var() / variance - 1) < 0.03
+
+# %% [markdown]
+# `nnlib.check.figures.gradient_norms` draws the figure of section 2 for any network, and says by
+# which factor the gradient changes from layer to layer. When a network does not learn, look there
+# first. Ten layers of the library, the first step on the toy set:
+
+# %%
+from nnlib import relu as lib_relu
+from nnlib.check.figures import gradient_norms
+
+library_norms = {}
+for name, f, init in (
+    ("σ, LeCun", lib_sigmoid, lecun),
+    ("σ, 4 × Glorot", lib_sigmoid, scaled(glorot, 4)),
+    ("ReLU, He", lib_relu, lib_he),
+):
+    rng = np.random.default_rng(13)
+    units = [Dense(n, m, rng=rng, init=init) for n, m in itertools.pairwise([100] * 10 + [10])]
+    steps = [step for unit in units for step in (unit, f)][:-1]
+    x, t, *_ = toy_classes(seed=13)
+    scores, back_net = Sequential(*steps)(x[:500])
+    _, back_loss = cross_entropy(scores, t[:500])
+    back_net(back_loss())
+    library_norms[name] = {
+        str(l): float(np.linalg.norm(unit.W.grad)) for l, unit in enumerate(units, start=1)
+    }
+show("library", gradient_norms(library_norms, ylabel="|dW|"))
 
 # %% [markdown]
 # ## What to keep

@@ -102,3 +102,10 @@ def test_an_rbm_is_no_dbm_and_no_autoencoder(lesson) -> None:
 
 def test_the_library_says_the_same(lesson) -> None:
     assert lesson("04")["library_gap"] < 1e-12
+
+
+def test_the_library_s_networks_vanish_in_the_same_way(lesson) -> None:
+    norms = lesson("04")["library_norms"]
+    ratio = {name: layers["1"] / layers["10"] for name, layers in norms.items()}
+    assert ratio["σ, LeCun"] < 1e-3 < ratio["σ, 4 × Glorot"] < ratio["ReLU, He"]
+    assert ratio["ReLU, He"] > 0.1
