@@ -5,7 +5,8 @@ would, and compared with central differences.  Sizes are all different and none 
 factor has one explanation and no transposition fits by chance; a second set, all equal, is for
 what needs square arrays.  A breakage is not tried where it changes nothing, where too few entries
 are left to see it, or where another one of a different kind makes the same array: such pairs are
-counted and few.
+counted and few.  The rules were written with these very breakages in view, so that the rate says
+that they do not get in each other's way, not how many of a student's mistakes have a name.
 """
 
 import itertools
