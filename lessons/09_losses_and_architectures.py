@@ -824,7 +824,7 @@ class Bag:
         return h[None], backward
 
 
-def train_translator(task, seed, reads_order=True, steps=500, batch=128, lr=0.01):
+def train_translator(task, seed, reads_order=True, steps=400, batch=128, lr=0.01):
     """Adam on the cross-entropy of what counts: (translator, loss at every step)."""
     rng, losses = np.random.default_rng(seed), []
     net = Translator(rng, reads_order)
@@ -865,7 +865,7 @@ def judge(net, task="reverse", n=1000, seed=999):
 # %%
 translator, translator_losses = train_translator("reverse", seed=0)
 copier, _ = train_translator("copy", seed=0)
-bag, bag_losses = train_translator("reverse", seed=0, reads_order=False)
+bag, bag_losses = train_translator("reverse", seed=0, reads_order=False, steps=250)
 right, _, length, chance = judge(translator)
 bag_right, bag_letters, _, _ = judge(bag)
 copied, *_ = judge(copier, "copy")
@@ -1082,7 +1082,7 @@ def ks(points):
     return max(np.max(share - np.arange(n) / n), np.max(np.arange(1, n + 1) / n - share))
 
 
-def play(seed, steps=4000, n=256, lr=0.002):
+def play(seed, steps=3000, n=256, lr=0.002):
     """Train a GAN: (20 000 fakes, loss of D at every step)."""
     rng = np.random.default_rng(seed)
     G, D = small_net(rng, 4), small_net(rng, 1)

@@ -84,7 +84,7 @@ def test_a_bag_of_symbols_knows_the_letters_and_guesses_their_order(lesson) -> N
     assert space["bag_letters"].mean() > 0.9
     error = np.sqrt((chance * (1 - chance)).sum()) / len(chance)
     assert right.mean() < chance.mean() + 3 * error
-    assert right[space["length"] == space["LONGEST"]].mean() < 0.02
+    assert right[space["length"] == space["LONGEST"]].mean() < 0.05
 
 
 def test_the_best_discriminators_value_is_twice_jsd_less_log_4(lesson) -> None:
