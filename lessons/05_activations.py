@@ -146,6 +146,16 @@ check(
     np.array([0.1, 0.3, -0.2, 0.7]),
     forward=lambda x, alpha: np.where(x > 0, x, x * alpha),
     about={"batch_size": 6},
+    mistakes={
+        "dα counts all x, but for x > 0 the output does not depend on α": lambda x, alpha: (
+            np.where(x > 0, x, x * alpha),
+            lambda dy: (dy * np.where(x > 0, 1, alpha), (dy * x).sum(axis=0)),
+        ),
+        "dα has lost dy: it is a derivative of the loss": lambda x, alpha: (
+            np.where(x > 0, x, x * alpha),
+            lambda dy: (dy * np.where(x > 0, 1, alpha), np.minimum(x, 0).sum(axis=0)),
+        ),
+    },
 )
 
 # %% [markdown]

@@ -329,10 +329,11 @@ axes[0].set(ylabel="gap (percentage points)", ylim=(0, None))
 show("generalisation gap")
 
 # %% [markdown]
-# Read these numbers before you believe a rule of thumb. On the generated patterns $p = ½$ takes more
-# than a third off the gap; on the digits, with the very same settings, an eighth. And the noise on
-# the inputs, which helps a little there, gains nothing here: 60 epochs are too few to learn even the
-# training set through it. Dropout needs longer training, and $p$ is chosen by validation.
+# Read these numbers before you believe a rule of thumb. On the generated patterns $p = ½$ takes
+# more than a third off the gap; on the digits, with the very same settings, an eighth. And the
+# noise on the inputs, which helps a little there, gains nothing here: 60 epochs are too few to
+# learn even the training set through it. Dropout needs longer training, and $p$ is chosen by
+# validation.
 #
 # ### An ensemble of thinned networks
 #
@@ -596,8 +597,8 @@ check(
 # ## 5. Early stopping
 #
 # Watch the loss on data that is not trained on. When it has not improved for `patience` evaluations
-# in a row, stop, and go *back to the best weights*. Not to the last ones: those are `patience`
-# evaluations too old.
+# in a row, stop, and go *back to the best weights*. Not to the last ones: those have gone `patience`
+# evaluations too far.
 #
 # ### Exercise 06.6 · Stop, and restore
 #
@@ -652,7 +653,7 @@ check(
             np.array([[8.0, 8], [3, 3], [3, 3]])
         ),
         "a loss that is as good as the best counts as an improvement here": lambda: np.array(
-            [[7.0, 10], [3, 3], [0, 3]]
+            [[10.0, 10], [3, 3], [0, 3]]
         ),
         "waiting begins anew after an improvement: set the counter to 0": lambda: np.array(
             [[5.0, 6], [3, 3], [0, 3]]
@@ -782,7 +783,7 @@ for name, errors in dense_errors.items():
     print(f"all features matter: {name:14} test MSE {errors.mean():5.2f}, 10 seeds")
 
 # %% [markdown]
-# L1 is now the worse one. No penalty is better than another; each is a belief about the weights.
+# L1 is now the worst of all. No penalty is better than another; each is a belief about the weights.
 #
 # And (6.9) against the obvious step, at the same $\lambda$ and after as many steps:
 
