@@ -597,8 +597,8 @@ check(
 # ## 5. Early stopping
 #
 # Watch the loss on data that is not trained on. When it has not improved for `patience` evaluations
-# in a row, stop, and go *back to the best weights*. Not to the last ones: those have gone `patience`
-# evaluations too far.
+# in a row, stop, and go *back to the best weights*. Not to the last ones: those have gone
+# `patience` evaluations too far.
 #
 # ### Exercise 06.6 · Stop, and restore
 #
