@@ -50,9 +50,9 @@ def sigmoid(s):
 # | a distribution | $y = \mathrm{softmax}(s)$ | $\sum_j t_j \log(t_j / y_j)$ | $y - t$ |
 #
 # Prediction minus target, five times: each loss is the negative log-likelihood that belongs to its
-# prediction (a normal distribution's, a coin's, a die's, many throws of it). Take that away, say by
-# a squared error behind a sigmoid, and the gradient gets a factor $\sigma'(s)$ that is 0 where the
-# network is most wrong.
+# prediction (a normal distribution's, a coin's, a die's, many throws'; KL's but for a constant).
+# Take that away, say by a squared error behind a sigmoid, and the gradient gets a factor
+# $\sigma'(s)$ that is 0 where the network is most wrong.
 #
 # Two conventions, fixed for the course: **sum over outputs, mean over the batch**, and the ½ in the
 # squared error. (Others average over the outputs as well, or leave out the ½. Then the gradient has
@@ -1133,8 +1133,8 @@ axes[2].set(xlabel="step", ylabel="loss of D (nats)", title="towards log 4: D ca
 show("gan")
 
 # %% [markdown]
-# Look closely: the hills are a little narrow and the valley is not empty, for a smooth function of
-# noise cannot jump. And do not expect this ease elsewhere. The rates were chosen on other seeds,
+# Look closely: the hills are a little narrow and the valley is not empty, for a continuous function
+# of noise cannot jump. And do not expect this ease elsewhere. The rates were chosen on other seeds,
 # and on the way there we met games that ended with one hill missing (*mode collapse*), with two
 # numbers of noise instead of four and higher rates. Neither loss tells you; only a look at the
 # fakes does.
