@@ -226,6 +226,7 @@ def draw_weights(rng, sizes):
     return params
 
 
+# %%
 X_XOR, T_XOR = np.array([[0.0, 0], [0, 1], [1, 0], [1, 1]]), np.array([0.0, 1, 1, 0])
 
 
@@ -756,14 +757,32 @@ def softmax(s):
 
 
 # %%
+def softmax_by_loops(s, dp, diagonal_only=False):
+    """p and ds by (2.11), entry by entry, with the whole Jacobian of each row."""
+    e = np.exp(s)
+    p = e / e.sum(axis=1, keepdims=True)
+    ds = np.zeros_like(s)
+    for n, i, j in np.ndindex(len(s), s.shape[1], s.shape[1]):
+        if i == j or not diagonal_only:
+            ds[n, j] += dp[n, i] * p[n, i] * ((i == j) - p[n, j])
+    return p, ds
+
+
 rng = np.random.default_rng(8)
 check(
     "02.6",
-    softmax,
+    lambda s, dp: (softmax(s)[0], softmax(s)[1](dp)),
     rng.normal(size=(4, 3)),
-    forward=lambda s: np.array(
-        [[1 / sum(np.exp(s[n, k] - s[n, j]) for k in range(3)) for j in range(3)] for n in range(4)]
-    ),
+    rng.normal(size=(4, 3)),
+    expected=softmax_by_loops,
+    mistakes={
+        "this is the slide's rule, dp p (1 − p): each p depends on all scores of its row": (
+            lambda s, dp: softmax_by_loops(s, dp, diagonal_only=True)
+        ),
+        "this is the softmax of columns: examples are rows, sum over axis 1": lambda s, dp: tuple(
+            part.T for part in softmax_by_loops(s.T, dp.T)
+        ),
+    },
 )
 
 # %% [markdown]

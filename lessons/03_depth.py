@@ -465,6 +465,12 @@ check(
         *(1 - np.abs(2 * ((2 ** (k - 1) * x) % 1) - 1) for k in (1, 2, 5)),
         np.array([2, 4, 10]),
     ),
+    mistakes={
+        "these are k + 1 tents: the middle layer stands k − 1 times": lambda x: (
+            *(1 - np.abs(2 * ((2**k * x) % 1) - 1) for k in (1, 2, 5)),
+            np.array([4, 6, 12]),
+        )
+    },
 )
 
 # %% [markdown]
@@ -664,17 +670,14 @@ def bits(n):
 
 check(
     "03.7",
-    lambda: (
-        *(net(bits(n), parity_net(n))[0][:, 0] for n in (1, 3, 4, 5, 9)),
-        np.array([units(parity_net(n)) for n in (1, 3, 4, 5, 9)]),
-    ),
-    expected=lambda: (
-        *(
-            np.array([sum(x) % 2 for x in itertools.product([0, 1], repeat=n)])
-            for n in (1, 3, 4, 5, 9)
-        ),
-        np.array([2, 4, 4, 6, 8]),
-    ),
+    lambda: {n: parity_net(n) for n in (1, 3, 4, 5, 9)},
+    claims=lambda nets: {
+        f"right for all {2**n} patterns of {n} bits, by {2 * k} hidden units": (
+            np.allclose(net(bits(n), nets[n])[0][:, 0], bits(n).sum(axis=1) % 2)
+            and units(nets[n]) == 2 * k
+        )
+        for n, k in ((1, 1), (3, 2), (4, 2), (5, 3), (9, 4))
+    },
 )
 
 
