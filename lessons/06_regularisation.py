@@ -261,7 +261,8 @@ SETTINGS = {
     "p = .5 hidden, .2 input": {"p": 0.5, "p_in": 0.2},
 }
 results, nets = {name: [] for name in SETTINGS}, {}
-for seed in range(5):
+FRESH = range(100, 105)
+for seed in FRESH:
     data = shifted_patterns(seed)
     for name, setting in SETTINGS.items():
         nets[name, seed], found = train_wide(data, seed, **setting)
@@ -277,7 +278,9 @@ for name, found in results.items():
     )
 
 # %% [markdown]
-# The training set is learned by heart either way. Dropout makes what is learned carry further.
+# The training set is learned by heart either way. Dropout makes what is learned carry further. This
+# generator is one of several that were tried, because on it the effect is large; so the seeds above
+# are others than those it was chosen with.
 #
 # The same on real images, if scikit-learn is installed: handwritten digits of 8 × 8 pixels, 300 to
 # train on, 1,497 to test, everything else as before.
@@ -343,8 +346,7 @@ show("generalisation gap")
 
 # %%
 mc = {"thinned": [], "average of 50": [], "one pass": []}  # (accuracy, loss) per seed
-spread_of_thinned = []
-for seed in range(5):
+for seed in FRESH:
     _, _, x_test, t_test = shifted_patterns(seed)
     net, rng = nets["p = .5 hidden", seed], np.random.default_rng(seed)
 
