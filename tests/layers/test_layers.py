@@ -152,10 +152,10 @@ def test_product_gives_each_the_others_zeros_included() -> None:
     a, b, c = np.array([[2.0, 0]]), np.array([[3.0, 5]]), np.array([[7.0, 0]])
     y, backward = product(a, b, c)
     np.testing.assert_array_equal(y, [[42, 0]])
-    da, db, dc = backward(np.array([[1.0, 1]]))
-    np.testing.assert_array_equal(da, [[21, 0]])
-    np.testing.assert_array_equal(db, [[14, 0]])
-    np.testing.assert_array_equal(dc, [[6, 0]])
+    da, db, dc = backward(np.array([[2.0, 3]]))
+    np.testing.assert_array_equal(da, [[42, 0]])
+    np.testing.assert_array_equal(db, [[28, 0]])
+    np.testing.assert_array_equal(dc, [[12, 0]])
     x = RNG.standard_normal((2, 3))
     np.testing.assert_allclose(sum(product(x, x)[1](np.ones((2, 3)))), 2 * x)  # of x²
 
