@@ -14,7 +14,9 @@
 #
 # **How exercises work.** Replace `raise NotImplementedError(...)` by your code, run the cell, then
 # run the `check` below it. It says *not attempted*, *wrong* and in which way, or *passed*. Nothing
-# is hidden: what it compares with stands in the call. `hint("01.1")` gives a hint.
+# is hidden: what it compares with stands in the call. After `from lessons import hint, solution`,
+# `hint("01.1")` in a cell of your own gives a hint, and `solution("01.1")` the lesson's answer once
+# yours has passed. Cells below an empty blank may fail, that is no fault of yours: fill it in.
 
 # %%
 import matplotlib.pyplot as plt
@@ -72,7 +74,13 @@ check(
     sigmoid,
     np.random.default_rng(1).normal(size=(3, 4)),
     expected=lambda s: 0.5 * (1 + np.tanh(s / 2)),  # another way to write the same function
-    mistakes={"this is σ(−s): mind the sign in the exponent": lambda s: 1 / (1 + np.exp(s))},
+    mistakes={
+        "this is σ(−s): mind the sign in the exponent": lambda s: 1 / (1 + np.exp(s)),
+        "1 / 1 + e is (1 / 1) + e: brackets around the denominator": lambda s: 1 + np.exp(-s),
+        "this is tanh, from −1 to 1; σ goes from 0 to 1": np.tanh,
+        "this is a step function: it has no slope": lambda s: np.heaviside(s, 0.5),
+        "this is the slope σ'(s), not σ(s)": lambda s: np.exp(-s) / (1 + np.exp(-s)) ** 2,
+    },
 )
 
 # %% [markdown]
@@ -120,7 +128,16 @@ check(
     expected=lambda x, w, b: np.array(
         [1 / (1 + np.exp(-sum(x[n, i] * w[i] for i in range(3)) - b)) for n in range(5)]
     ),
-    mistakes={"this is the neuron without its bias b": lambda x, w, b: sigmoid(x @ w)},
+    mistakes={
+        "this is the neuron without its bias b": lambda x, w, b: sigmoid(x @ w),
+        "this is the sum s of (1.1): σ is missing": lambda x, w, b: x @ w + b,
+        "b is added after σ, it belongs inside": lambda x, w, b: sigmoid(x @ w) + b,
+        "b is subtracted": lambda x, w, b: sigmoid(x @ w - b),
+        "b is added once for each input": lambda x, w, b: sigmoid((x * w + b).sum(axis=1)),
+        "this is the mean over the inputs, not the sum": lambda x, w, b: sigmoid(x @ w / 3 + b),
+        "σ is applied twice": lambda x, w, b: sigmoid(sigmoid(x @ w + b)),
+        "these are the products x_ni w_i: sum them over i": lambda x, w, b: sigmoid(x * w + b),
+    },
 )
 
 # %% [markdown]
@@ -155,10 +172,11 @@ check(
     "01.3",
     and_weights,
     claims=lambda w, b: {
-        "above 0.9 at (1, 1)": sigmoid(X_LOGIC[3] @ w + b) > 0.9,
-        "below 0.1 at (0, 0)": sigmoid(X_LOGIC[0] @ w + b) < 0.1,
-        "below 0.1 at (0, 1)": sigmoid(X_LOGIC[1] @ w + b) < 0.1,
-        "below 0.1 at (1, 0)": sigmoid(X_LOGIC[2] @ w + b) < 0.1,
+        f"{'above 0.9' if t else 'below 0.1'} at ({x[0]:.0f}, {x[1]:.0f}), it is {y:.3f}": (
+            y > 0.9 if t else y < 0.1
+        )
+        for x, t in zip(X_LOGIC, AND, strict=True)
+        for y in [np.asarray(sigmoid(x @ w + b)).item()]
     },
 )
 
@@ -218,11 +236,28 @@ check(
     squared_gradient,
     rng.normal(size=3),
     0.4,
-    rng.normal(size=(6, 3)),
-    rng.normal(size=6),
+    rng.normal(size=(7, 3)),
+    rng.normal(size=7),
     gradient_of=squared_loss,
     by=("w", "b"),
-    about={"batch_size": 6},
+    mistakes={
+        "the prediction lacks its bias b": lambda w, b, x, t: (
+            x.T @ (x @ w - t) / len(x),
+            (x @ w - t).mean(),
+        ),
+        "the target is not subtracted": lambda w, b, x, t: (
+            x.T @ (x @ w + b) / len(x),
+            (x @ w + b).mean(),
+        ),
+        "B is the number of examples, len(x); this is divided by the number of inputs": (
+            lambda w, b, x, t: (x.T @ (x @ w + b - t) / len(w), (x @ w + b - t).sum() / len(w))
+        ),
+        "the loss stands in the place of its derivative (1.6)": lambda w, b, x, t: (
+            x.T @ (x @ w + b - t) ** 2 / len(x) / 2,
+            0.5 * ((x @ w + b - t) ** 2).mean(),
+        ),
+    },
+    about={"batch_size": 7},
 )
 
 # %% [markdown]
@@ -307,7 +342,13 @@ check(
     mistakes={
         "this is twice the gradient: the two points are 2 ε apart": lambda w: (
             6 * w**2 + 2 * np.array([w[1], w[0], 0, 0])
-        )
+        ),
+        "/ 2 * eps divides by 2 and multiplies by ε: brackets, / (2 * eps)": lambda w: (
+            1e-12 * (3 * w**2 + np.array([w[1], w[0], 0, 0]))
+        ),
+        "e_i is not reset: all coordinates up to i move together": lambda w: np.cumsum(
+            3 * w**2 + np.array([w[1], w[0], 0, 0])
+        ),
     },
 )
 
@@ -346,8 +387,8 @@ for label, g in (("derived", derived), ("without 1/B", forgotten)):
 #
 # ### Exercise 01.6 · A loss with its backward
 #
-# Return (1.12) and `backward`, which takes `dloss` and returns `dloss` times (1.13). Both in terms
-# of $s$. `np.logaddexp(0, s)` is $\log(1 + e^s)$ without overflow.
+# Return (1.12) and `backward(dloss=1.0)`, a function that returns `dloss` times (1.13). Both in
+# terms of $s$. `np.logaddexp(0, s)` is $\log(1 + e^s)$ without overflow.
 
 
 # %%
@@ -373,6 +414,24 @@ check(
     lambda s: logistic_loss(s, t_check),
     rng.normal(size=5),
     forward=lambda s: -np.mean(np.log(np.where(t_check == 1, sigmoid(s), 1 - sigmoid(s)))),
+    mistakes={
+        "backward leaves out dloss": lambda s: (
+            np.mean(np.logaddexp(0, s) - t_check * s),
+            lambda dloss: (sigmoid(s) - t_check) / 5,
+        ),
+        "σ is missing: (1.13) is σ(s) − t, not s − t": lambda s: (
+            np.mean(np.logaddexp(0, s) - t_check * s),
+            lambda dloss: dloss * (s - t_check) / 5,
+        ),
+        "σ'(s) is too much: (1.13) is ∂L/∂s already": lambda s: (
+            np.mean(np.logaddexp(0, s) - t_check * s),
+            lambda dloss: dloss * (sigmoid(s) - t_check) * sigmoid(s) * (1 - sigmoid(s)) / 5,
+        ),
+        "this is ∂L/∂y; (1.13), ∂L/∂s, has no denominator y (1 − y)": lambda s: (
+            np.mean(np.logaddexp(0, s) - t_check * s),
+            lambda dloss: dloss * (sigmoid(s) - t_check) / sigmoid(s) / (1 - sigmoid(s)) / 5,
+        ),
+    },
     about={"batch_size": 5},
 )
 

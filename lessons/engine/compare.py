@@ -4,6 +4,8 @@ Every function here returns what is wrong, as lines for the student; no line mea
 arrays that the student's code returned are kept beside it.
 """
 
+import inspect
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,16 +17,24 @@ from nnlib.check import check_gradients
 from nnlib.check.diagnose import diagnose
 from nnlib.check.diagnosis import Diagnosis, Kind
 from nnlib.check.gradients import differences, gradients, rounding
-from nnlib.check.report import ArrayCheck, compare
+from nnlib.check.report import ArrayCheck, GradientReport, compare
 from nnlib.check.subject import Parameters, as_tuple, cast_copy, input_names
 
 EPS = 1e-6
+NONE = "it returned None: is a return missing?"
+NOT_LINEAR = "backward is not linear in dy"  # as nnlib.check says it
+MATMUL = re.compile(r"size (\d+) is different from (\d+)")
 SEED = 20170821  # of the dy that a backward is given
 HEAD = ("array", "shape", "error", "worst at", "yours", "expected", "")
 PLAIN = (  # mistakes that are told of any array, be it a gradient or not
     Kind.FLOAT32, Kind.ZERO, Kind.FACTOR, Kind.TWICE, Kind.HALF, Kind.SIGN,
     Kind.BATCH_SIZE, Kind.OVER_BATCH_SIZE, Kind.TRANSPOSED, Kind.REVERSED, Kind.SHIFTED,
     Kind.PERMUTED, Kind.BLOCKS_SWAPPED, Kind.ONLY_LAST, Kind.ONLY_FIRST, Kind.PARTLY,
+)  # fmt: skip
+OF_GRADIENTS = (Kind.DERIVATIVE, Kind.ELEMENTWISE, Kind.ACCUMULATED, Kind.DUPLICATES)
+NUMBER = (  # those that a single number can show; any two numbers are a factor apart
+    Kind.FLOAT32, Kind.ZERO, Kind.NOT_ZERO, Kind.TWICE, Kind.HALF, Kind.SIGN,
+    Kind.BATCH_SIZE, Kind.OVER_BATCH_SIZE,
 )  # fmt: skip
 
 
@@ -90,26 +100,121 @@ def compare_pair(
 ) -> Finding:
     """y of `y, backward = mine(*inputs)` with forward(*inputs), backward with differences."""
     result, finding = _call(mine, inputs)
-    if not (isinstance(result, tuple) and len(result) == 2 and callable(result[1])):
-        finding.wrong.insert(0, f"it must return (y, backward), this is {_describe(result)}")
+    if problem := _no_pair(result):
+        finding.wrong.insert(0, problem)
+        finding.values = []  # no mistake with numbers
         return finding
     reference = as_tuple(forward(*_copies(inputs)))
-    _compare_arrays(finding, "y", result[0], reference, 1e-9, about)
+    _compare_arrays(finding, "y", result[0], reference, 1e-9, about, gradient=False)
     if finding.wrong:
+        return finding
+    if problem := _uncallable(result[1], reference):
+        finding.wrong.append(problem)
+        finding.values = []
         return finding
     rng = np.random.default_rng(SEED)
     report = check_gradients(mine, *inputs, params=params, rng=rng, tolerance=tolerance)
     finding.worst = max(finding.worst, report.error)
-    finding.values += [row.gradients[0] for row in report.rows if row.gradients]
-    if report.passed:
-        return finding
-    finding.wrong.append(_table([(f"d{row.name}", row) for row in report.rows], tolerance))
-    for row in report.rows:
-        if row.diagnosis is not None and row.gradients is not None:
-            found = diagnosis(*row.gradients, about) if about else _sentence(row.diagnosis)
-            finding.wrong += [f"d{row.name}: {found}"] if found else []
-    finding.wrong += [f"contract: {problem}" for problem in report.problems]
+    # what cannot be compared must not look like any known mistake
+    finding.values += [row.gradients[0] if row.gradients else np.nan for row in report.rows]
+    if not report.passed:
+        finding.wrong += _told(report, about, input_names(mine, len(inputs)))
     return finding
+
+
+def _no_pair(result: Any) -> str:
+    """Why a result is not (y, backward); empty if it is."""
+    if result is None:
+        return NONE
+    if not isinstance(result, tuple | list) or len(result) != 2:
+        return f"it must return (y, backward), this is {_describe(result)}"
+    if callable(result[1]):
+        return ""
+    if callable(result[0]):
+        return "it must return (y, backward), in this order: the function comes second"
+    return (
+        "it must return (y, backward), and backward must be a function, not what it returns; "
+        f"this is {_describe(result[1])}"
+    )
+
+
+def _uncallable(backward: Callable[..., Any], outputs: Sequence[Any]) -> str:
+    """Why backward cannot be called as it will be; empty if it can."""
+    try:
+        signature = inspect.signature(backward)
+    except (TypeError, ValueError):
+        return ""
+    try:
+        signature.bind(*outputs)
+    except TypeError:
+        takes = "one argument, as in def backward(dy)"
+        if len(outputs) > 1:
+            takes = f"{len(outputs)} arguments, one for each output"
+        return f"backward must take {takes}; what else it needs, it sees in the function around it"
+    try:
+        signature.bind(*([] if len(outputs) == 1 and np.ndim(outputs[0]) == 0 else outputs))
+    except TypeError:
+        return "a loss is where the chain begins, backward() must do: def backward(dloss=1.0)"
+    return ""
+
+
+def _told(
+    report: GradientReport, about: Mapping[str, Any] | None, inputs: Sequence[str]
+) -> list[str]:
+    """A failed check of gradients in the words of the course, the worst problem first."""
+    problems = list(report.problems)
+    if counts := [p for p in problems if p.startswith("backward returns ")]:
+        if f"the gradient of {inputs[0]} is None" in problems:
+            return ["backward returned None: is a return missing?"]
+        names = ", ".join(f"d{name}" for name in inputs)
+        return [f"{counts[0]}; it must return {names}"]
+    shapes = {
+        f"d{row.name}": (row.note.removeprefix("gradient has shape "), row.shape)
+        for row in report.rows
+        if row.note.startswith("gradient has shape ")
+    }
+    lines = _about_shapes(shapes)
+    missing = [row.name for row in report.rows if row.note == "no gradient"]
+    lines += [f"d{name} is None: is a return missing?" for name in missing]
+    wrong = [row for row in report.rows if not row.error <= report.tolerance]
+    said: list[tuple[str, str]] = []
+    for row in wrong:
+        if row.diagnosis is not None and row.gradients is not None and row.name not in missing:
+            found = diagnosis(*row.gradients, about) if about else ""
+            said.append((f"d{row.name}", found or _sentence(row.diagnosis, row.gradients[0])))
+    lines += _grouped(said)
+    for problem in problems:
+        if problem == NOT_LINEAR:
+            lines.append(f"{problem}: every term must have dy in it as a factor, and once")
+        elif not wrong:
+            lines.append(problem)
+    comparable = any(row.gradients is not None and row.name not in missing for row in wrong)
+    table = [_table([(f"d{row.name}", row) for row in report.rows], report.tolerance)]
+    return [*(table if comparable else []), *lines]
+
+
+def _about_shapes(shapes: Mapping[str, tuple[str, tuple[int, ...]]]) -> list[str]:
+    """Sentences about arrays whose shape is not what it must be: {name: (shape, expected)}."""
+    if len(shapes) > 1 and sorted(s for s, _ in shapes.values()) == sorted(
+        str(expected) for _, expected in shapes.values()
+    ):
+        return [f"{', '.join(shapes)} have each other's shapes: are they returned in this order?"]
+    lines = []
+    for name, (shape, expected) in shapes.items():
+        line = f"{name} has shape {shape}, it must be {expected}"
+        if len(expected) == 2 and shape == str(expected[::-1]):
+            line += ": it is transposed"
+        lines.append(line)
+    return lines
+
+
+def _grouped(said: Sequence[tuple[str, str]]) -> list[str]:
+    """ "dw, db: ..." where the same is said of several arrays."""
+    names: dict[str, list[str]] = {}
+    for name, sentence in said:
+        if sentence:
+            names.setdefault(sentence, []).append(name)
+    return [f"{', '.join(of)}: {sentence}" for sentence, of in names.items()]
 
 
 def compare_claims(
@@ -118,26 +223,61 @@ def compare_claims(
     """Sentences about the result of mine(*inputs) that must all be true."""
     result, finding = _call(mine, inputs)
     if result is None:
-        finding.wrong.append("it returned None: is a return missing?")
+        finding.wrong.append(NONE)
         return finding
-    for sentence, true in claims(*as_tuple(result)).items():
-        if not true:
-            finding.wrong.append(f"not so: {sentence}")
+    parts = as_tuple(result)
+    try:
+        inspect.signature(claims).bind(*parts)
+    except TypeError:
+        names = ", ".join(inspect.signature(claims).parameters)
+        finding.wrong.append(f"it must return {names}; this is {_describe(result)}")
+        return finding
+    try:
+        found = {sentence: bool(true) for sentence, true in claims(*parts).items()}
+    except NotImplementedError:
+        raise
+    except Exception as error:
+        given = ", ".join(_describe(part) for part in parts)
+        finding.wrong += [f"what it returned does not fit: {plain(error)}", f"it is {given}"]
+        return finding
+    finding.wrong += [f"not so: {sentence}" for sentence, true in found.items() if not true]
     return finding
 
 
-def diagnosis(mine: Array, reference: Array, about: Mapping[str, Any] | None) -> str:
+def diagnosis(
+    mine: Array, reference: Array, about: Mapping[str, Any] | None, gradient: bool = True
+) -> str:
     """What is wrong with an array, in one sentence; empty where it has no name.
 
     Arguments
-        about: what `diagnose` is told; None: the array is no gradient, only plain mistakes count
+        about: what `diagnose` is told; None: only plain mistakes count
+        gradient: False: it is no gradient, although `about` is given
     """
     found = diagnose(mine, reference, **(about or {}))
-    return _sentence(found) if about is not None or found.kind in PLAIN else ""
+    if np.size(reference) == 1 and found.kind not in NUMBER:
+        return ""
+    if not gradient and found.kind in OF_GRADIENTS:
+        return ""
+    return _sentence(found, mine) if about is not None or found.kind in PLAIN else ""
 
 
-def _sentence(found: Diagnosis) -> str:
+def _sentence(found: Diagnosis, mine: Any) -> str:
+    if found.kind is Kind.FLOAT32:
+        if np.asarray(mine).dtype.itemsize < 8:
+            return f"right, but only to the digits of {np.asarray(mine).dtype}: compute in float64"
+        return "nearly right, but not exact: is something rounded, or only approximately so?"
     return "" if found.kind in (Kind.CORRECT, Kind.UNRELATED) else str(found)
+
+
+def plain(error: Exception) -> str:
+    """An error's message, in words where NumPy has none for beginners."""
+    if "matmul" in str(error) and (sizes := MATMUL.search(str(error))):
+        right, left = sizes.groups()
+        return (
+            f"the shapes do not fit: left of @ a row has {left} entries, right of @ a column has "
+            f"{right}"
+        )
+    return str(error)
 
 
 def known_mistake(
@@ -150,7 +290,10 @@ def known_mistake(
     mine = list(flat(values))
     for sentence, mistake in mistakes.items():
         copies = _copies(inputs)
-        result = as_tuple(mistake(*copies))
+        try:
+            result = as_tuple(mistake(*copies))
+        except Exception:  # it may call what the student wrote
+            continue
         if len(result) == 2 and callable(result[1]):
             rng = np.random.default_rng(SEED)
             y = as_tuple(result[0])
@@ -190,6 +333,7 @@ def _compare_arrays(
     tolerance: float,
     about: Mapping[str, Any] | None,
     tiny: float = 0.0,
+    gradient: bool = True,
 ) -> None:
     """Add to the finding what is wrong with the result: None, count, type, shape, numbers."""
     parts = as_tuple(result)
@@ -197,15 +341,16 @@ def _compare_arrays(
         one = len(reference) == 1
         names = [names] if one else [f"{names}[{i}]" for i in range(len(reference))]
     if result is None:
-        finding.wrong.append("it returned None: is a return missing?")
+        finding.wrong.append(NONE)
         return
     if len(parts) != len(reference):
-        finding.wrong.append(
-            f"it must return {len(reference)} array(s), {', '.join(names)}; this is "
-            f"{_describe(result)}"
-        )
+        wanted = f"{len(reference)} results, {', '.join(names)}"
+        if len(reference) == 1:
+            wanted = "an array, np.array(...)" if isinstance(result, list) else "one array"
+        finding.wrong.append(f"it must return {wanted}; this is {_describe(result)}")
         return
-    rows, sentences = [], []
+    rows, shapes = [], dict[str, tuple[str, tuple[int, ...]]]()
+    sentences, said = list[str](), list[tuple[str, str]]()
     for name, part, expected in zip(names, parts, reference, strict=True):
         try:
             mine = np.asarray(part, np.float64)
@@ -217,13 +362,25 @@ def _compare_arrays(
         rows.append((name, row))
         finding.worst = max(finding.worst, row.error) if row.error == row.error else np.inf
         if mine.shape != expected.shape:
-            sentences.append(f"{name} has shape {mine.shape}, it must be {expected.shape}")
+            shapes[name] = str(mine.shape), expected.shape
         elif not np.isfinite(mine).all():
             sentences.append(f"{name} has values that are not finite (NaN or infinity)")
-        elif not row.error <= tolerance and (sentence := diagnosis(mine, expected, about)):
-            sentences.append(f"{name}: {sentence}")
-    if any(not row.error <= tolerance for _, row in rows):
-        finding.wrong += [_table(rows, tolerance), *sentences]
+        elif not row.error <= tolerance:
+            if row.error <= 1e-6:  # less than what `diagnose` looks at
+                said.append((name, _sentence(Diagnosis(Kind.FLOAT32, ""), part)))
+            else:
+                found = diagnosis(_with_dtype(mine, part), expected, about, gradient)
+                said.append((name, found))
+    wrong = [row for _, row in rows if not row.error <= tolerance]
+    if any(row.worst is not None or not row.shape for row in wrong if row.error != np.inf):
+        finding.wrong.append(_table(rows, tolerance))
+    if wrong:
+        finding.wrong += [*_about_shapes(shapes), *sentences, *_grouped(said)]
+
+
+def _with_dtype(mine: Array, part: Any) -> Array:
+    """`mine` in single precision where `part` was."""
+    return mine.astype(np.float32) if np.asarray(part).dtype == np.float32 else mine
 
 
 def _table(rows: Sequence[tuple[str, ArrayCheck]], tolerance: float) -> str:

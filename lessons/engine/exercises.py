@@ -105,7 +105,7 @@ def check(
     else:
         state = WRONG if found.wrong else PASSED
         values = tuple(found.values)
-        lines = [*found.wrong, _pointer(exercise)] if found.wrong else _praise(found.worst)
+        lines = [*found.wrong, _pointer(exercise)] if found.wrong else [_praise(id, found.worst)]
     if state != NOT_ATTEMPTED and not _is_lessons_own(exercise):
         progress.record(id, state=state)
     _tell(Outcome(id, state, _text(exercise, state, lines), values))
@@ -150,15 +150,13 @@ def _waiting(id: str, error: NotImplementedError) -> list[str]:
     other = str(error)
     if other and other != id:
         return [f"it calls exercise {other}, which is still blank: do that first"]
-    return [
-        f'replace the line raise NotImplementedError("{id}") by your code, run its cell, then '
-        "this one"
-    ]
+    then = "save and check again" if _listeners else "run its cell, then this one"
+    return [f'replace the line raise NotImplementedError("{id}") by your code, {then}']
 
 
 def _raised(error: Exception) -> list[str]:
     """The error, and the deepest line of the student's own code that led to it."""
-    lines = [f"it raised {type(error).__name__}: {error}"]
+    lines = [f"it raised {type(error).__name__}: {compare.plain(error)}"]
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -177,12 +175,21 @@ def _is_foreign(filename: str) -> bool:
     return any(part in filename for part in ("/engine/", "/nnlib/", "site-packages", "\\engine\\"))
 
 
-def _praise(worst: float) -> list[str]:
-    return [f"largest relative error {worst:.0e}"] if worst else []
+def _praise(id: str, worst: float) -> str:
+    error = f"largest relative error {worst:.0e}; " if worst else ""
+    return f"{error}the lesson's own answer: {_call('solution', id)}"
 
 
 def _pointer(exercise: Exercise) -> str:
-    return f'stuck? hint("{exercise.id}")'
+    return f"stuck? {_call('hint', exercise.id)}"
+
+
+def _call(name: str, id: str) -> str:
+    """How to ask for a hint or a solution: in a terminal, or in a notebook."""
+    if _listeners:
+        return f"python -m lessons {name} {id}"
+    known = name in getattr(sys.modules.get("__main__"), "__dict__", {})
+    return f'{name}("{id}")' if known else f'from lessons import {name}; {name}("{id}")'
 
 
 def _is_lessons_own(exercise: Exercise) -> bool:

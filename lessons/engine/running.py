@@ -140,14 +140,15 @@ def _no_outcome(
             text = f"· {id}: not attempted\n    it needs exercise {error}, which is still blank"
             return Outcome(id, NOT_ATTEMPTED, text)
     i, error = next(iter(errors.items()))
-    lines = [f"✗ {id}: wrong", f"    code cell {i + 1}, which it needs, fails:"]
+    first = next(line for line in cells[i].splitlines() if line.strip())
+    lines = [f"✗ {id}: wrong", f"    the cell that begins with {first.strip()!r}"]
     if isinstance(error, SyntaxError):
-        lines.append(
-            f"    line {error.lineno} is no Python: {error.msg}: {error.text or ''}".rstrip()
-        )
+        lines[-1] += f" is no Python: line {error.lineno}, {error.msg}"
+        lines += [f"    {error.text.rstrip()}"] if error.text else []
     else:
         last = traceback.extract_tb(error.__traceback__)[-1]
-        lines.append(f"    {type(error).__name__}: {error}, at: {last.line}")
+        lines[-1] += f" fails: {type(error).__name__}: {error}"
+        lines += [f"    at: {last.line}"] if last.line else []
     return Outcome(id, WRONG, "\n".join(lines))
 
 

@@ -48,6 +48,7 @@ def table() -> None:
     from rich.text import Text
 
     entries = progress.read_progress()
+    to_do: list[tuple[str, str]] = []
     result = Table(box=None, pad_edge=False, header_style="dim")
     for name in ("lesson", "", "minutes", "exercises done"):
         result.add_column(name, justify="right" if name == "minutes" else "left")
@@ -59,7 +60,15 @@ def table() -> None:
         bar.append(f"  {done}/{len(states)}")
         bar.stylize("green" if done == len(states) else "yellow" if any(states) else "dim")
         result.add_row(lesson.number, Text(lesson.title), str(lesson.minutes), bar)
+        to_do += [
+            (path.stem, e.id)
+            for e, s in zip(lesson.exercises, states, strict=True)
+            if s != "passed"
+        ]
     Console(highlight=False).print(result)
+    if to_do:
+        stem, id = to_do[0]
+        print(f"\nnext: exercise {id}, in notebooks/{stem}.ipynb")
 
 
 @app.command()
@@ -111,10 +120,14 @@ def reset(name: LessonName, yes: Yes = False) -> None:
     """Make the notebook of a lesson blank again; the old one is kept as .bak."""
     lesson = _lesson(name)
     book = next(notebooks(lesson))
+    if not book.is_stale:
+        progress.forget(lesson.number)
+        print(f"{_short(book.path)} is blank already")
+        return
     if not yes and book.path.exists():
         typer.confirm(f"Replace {_short(book.path)} by a blank one?", abort=True)
     if book.path.exists():
-        kept = book.path.with_name(f"{book.path.name}.bak")
+        kept = _free(book.path)
         book.path.replace(kept)
         print(f"the old notebook is {_short(kept)}")
     book.write()
@@ -192,13 +205,14 @@ def _check(name: str, file: Path | None) -> bool:
     os.environ.setdefault("MPLBACKEND", "agg")
     found = run_checks(code_cells(path), ids, path.name)
     for outcome in found:
-        _print(outcome)
+        _print(outcome, brief=len(found) > 1)
     done = sum(outcome.state == exercises.PASSED for outcome in found)
     print(f"{done} of {len(found)} passed ({_short(path)})")
     return done == len(found)
 
 
-def _print(outcome: exercises.Outcome) -> None:
+def _print(outcome: exercises.Outcome, brief: bool) -> None:
+    """An outcome in colour; `brief` leaves out how to fill in a blank."""
     from rich.console import Console
     from rich.text import Text
 
@@ -206,8 +220,18 @@ def _print(outcome: exercises.Outcome) -> None:
     colours = {exercises.PASSED: "green", exercises.WRONG: "bold red"}
     console = Console(highlight=False, soft_wrap=True)
     console.print(Text(head, style=colours.get(outcome.state, "dim")))
-    if rest:
+    if rest and not (brief and rest.lstrip().startswith("replace the line")):
         console.print(Text(rest))
+
+
+def _free(path: Path) -> Path:
+    """A name for the copy of a notebook that no earlier copy has."""
+    kept = path.with_name(f"{path.name}.bak")
+    number = 1
+    while kept.exists():
+        number += 1
+        kept = path.with_name(f"{path.name}.{number}.bak")
+    return kept
 
 
 def _lesson(name: str) -> Lesson:

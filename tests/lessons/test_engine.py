@@ -1,6 +1,9 @@
 """The engine: what a student and an author are told, and what happens to files."""
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -247,7 +250,10 @@ def test_values(folder: Path) -> None:
     assert outcome(double, x, expected=double).state == PASSED
     for wrong, words in (
         (lambda x: None, "is a return missing"),
-        (lambda x: (x, x), "must return 1"),
+        (lambda x: (x, x), "must return one array; this is a tuple of 2"),
+        (lambda x: [1.0, 2.0, 3.0], "must return an array, np.array(...)"),
+        (lambda x: (2 * x + 1e-7).astype(np.float32), "digits of float32"),
+        (lambda x: np.round(2 * x + 1e-7, 6) + 1e-8, "nearly right"),
         (lambda x: (2 * x)[:, None], "it must be (3,)"),
         (lambda x: x / 0 if x is None else np.full(3, np.nan), "not finite"),
         (lambda x: 4 * x, "2 times too large"),
@@ -307,6 +313,118 @@ def test_claims(folder: Path) -> None:
     assert found.state == WRONG
     assert "not so: b is 1" in found.text
     assert "positive" not in found.text
+    found = outcome(lambda: np.ones(2), claims=claims)
+    assert "it must return w, b; this is an array of shape (2,)" in found.text
+    assert "does not fit" in outcome(lambda: (np.ones(2), "1"), claims=claims).text
+
+
+def test_what_is_returned_in_place_of_a_pair_is_said(folder: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    square = lambda x: x**2
+    slip = {"the 2 is missing": lambda x: (x**2, lambda dy: dy * x)}
+    for wrong, words in (
+        (lambda x: None, "it returned None"),
+        (lambda x: (x**2, 2 * x), "must be a function"),
+        (lambda x: (lambda dy: 2 * x * dy, x**2), "in this order"),
+        (lambda x: (x**2, lambda: 2 * x), "must take one argument"),
+        (lambda x: (x**2, lambda dy, x: 2 * x * dy), "must take one argument"),
+        (lambda x: (x**2, lambda dy: None), "is a return missing"),
+        (lambda x: (x**2, lambda dy: (2 * x * dy).T), "it is transposed"),
+        (lambda x: (x**2, lambda dy: dy), "passed on unchanged"),
+        (lambda x: (x**2, lambda dy: (2 * x * dy).astype(np.float32)), "is float32"),
+    ):
+        found = outcome(wrong, x, forward=square, mistakes=slip)
+        assert found.state == WRONG
+        assert words in found.text
+        assert "the 2 is missing" not in found.text  # nobody is accused of what he has not done
+    assert outcome(lambda x: [x**2, lambda dy: 2 * x * dy], x, forward=square).state == PASSED
+
+
+def test_gradients_in_another_order_or_number(folder: Path) -> None:
+    rng = np.random.default_rng(0)
+    x, w = rng.normal(size=(5, 3)), rng.normal(size=(3, 2))
+    product = lambda x, w: x @ w
+    for wrong, words in (
+        (lambda x, w: (x @ w, lambda dy: (x.T @ dy, dy @ w.T)), "dx, dw have each other's shapes"),
+        (lambda x, w: (x @ w, lambda dy: dy @ w.T), "it must return dx, dw"),
+        (lambda x, w: (x @ w, lambda dy: None), "backward returned None"),
+    ):
+        assert words in outcome(wrong, x, w, forward=product).text
+
+
+def test_a_loss_is_where_the_chain_begins(folder: Path) -> None:
+    s = np.random.default_rng(0).normal(size=5)
+    loss = lambda s: np.mean(s**2)
+    right = lambda s: (np.mean(s**2), lambda dloss=1.0: dloss * 2 * s / 5)
+    assert outcome(right, s, forward=loss).state == PASSED
+    found = outcome(lambda s: (right(s)[0], lambda d: d * 2 * s / 5), s, forward=loss)
+    assert "def backward(dloss=1.0)" in found.text
+    found = outcome(lambda s: (right(s)[0], lambda d=1.0: 2 * s / 5), s, forward=loss)
+    assert "must have dy in it" in found.text
+
+
+def test_two_numbers_are_always_a_factor_apart(folder: Path) -> None:
+    x, about = np.array([1.0, 2.0, -0.5]), {"batch_size": 3}
+    mean = lambda x: np.mean(x)
+    assert "constant factor" not in outcome(lambda x: 0.77, x, expected=mean, about=about).text
+    assert "3 is the batch size" in outcome(np.sum, x, expected=mean, about=about).text
+
+
+def test_the_same_is_said_once_of_several_arrays(folder: Path) -> None:
+    x = np.array([1.0, 2.0, -0.5])
+    found = outcome(lambda x: (-x, -2 * x), x, expected=lambda x: (x, 2 * x))
+    assert found.text.count("wrong sign") == 1
+    assert "result[0], result[1]: every entry" in found.text
+
+
+def test_shapes_that_do_not_fit_are_told_in_words(folder: Path) -> None:
+    x, w = np.ones((5, 3)), np.ones(3)
+    found = outcome(lambda x, w: w @ x, x, w, expected=lambda x, w: x @ w)
+    assert "left of @ a row has 3 entries, right of @ a column has 5" in found.text
+
+
+def test_help_is_named_as_it_can_be_asked_for(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    double = lambda x: 2 * x
+    check("01.1", lambda x: x, np.ones(2), expected=double)
+    assert 'stuck? from lessons import hint; hint("01.1")' in capsys.readouterr().out
+    assert "stuck? python -m lessons hint 01.1" in outcome(double, np.ones(2), expected=abs).text
+    assert "python -m lessons solution 01.1" in outcome(double, np.ones(2), expected=double).text
+
+
+def test_the_table_says_what_is_next(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for id in ("01.1", "01.2"):
+        assert terminal.main([]) == 0
+        assert f"next: exercise {id}, in notebooks/01_short.ipynb" in capsys.readouterr().out
+        progress.record(id, state="passed")
+    assert terminal.main([]) == 0
+    assert "next:" not in capsys.readouterr().out
+
+
+def test_reset_never_loses_an_older_copy(folder: Path) -> None:
+    for _ in range(2):
+        path = answer(folder, e1="return 2 * x")
+        assert terminal.main(["reset", "01", "--yes"]) == 0
+        assert terminal.main(["reset", "01"]) == 0  # blank already: nothing to ask or to keep
+    assert sorted(p.name for p in path.parent.glob("*.bak")) == [
+        "01_short.ipynb.2.bak",
+        "01_short.ipynb.bak",
+    ]
+
+
+def test_a_notebook_finds_the_course_however_nnlib_was_installed(tmp_path: Path) -> None:
+    code = "from lessons import check; import lessons.engine, lessons as l; print(l.__file__)"
+    environment = {k: v for k, v in os.environ.items() if k != "PYTHONPATH"}
+    for folder in ("notebooks", "notebooks/solved"):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=source.ROOT / folder,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.stdout.strip() == str(source.FOLDER / "__init__.py"), done.stderr
 
 
 def test_exactly_one_keyword_says_what_is_right(folder: Path) -> None:
