@@ -455,7 +455,7 @@ for column, label in enumerate(("2-32-32-1, training", "2-32-32-1, held out", "o
 
 
 # %%
-def worst_gradient_error(seed=0, n=10, eps=1e-6):
+def all_derivatives(seed=0, n=10, eps=1e-6):
     """Every parameter's analytic and numeric derivative, as two vectors."""
     params = spiral_weights(seed)
     x, t = two_spirals(n=n, seed=seed)
@@ -474,7 +474,7 @@ def worst_gradient_error(seed=0, n=10, eps=1e-6):
     return np.concatenate([g.ravel() for g in grads]), np.array(numeric)
 
 
-derived, measured = worst_gradient_error()
+derived, measured = all_derivatives()
 spiral_gradient_error = np.abs(derived - measured).max() / np.abs(measured).max()
 print(f"{len(derived)} parameters, largest relative error {spiral_gradient_error:.0e}")
 
@@ -581,7 +581,7 @@ check(
 # **D4: no $f'$ in the base case.** $d^{n+1}$ must be $\partial e_j / \partial s_j$, hence
 # $(\partial e_j / \partial y_j)\, f'(s_j^{n+1})$; the slide's own line for the last layer has the
 # factor. How wrong is it without? For one example, output by output, the wrong gradient is
-# $1/f'$ times the right one. For σ, $f' \le ¼$: it is at least four times too long, an error of
+# $1/f'$ times the right one. For σ, $f' \le \tfrac14$: it is at least four times too long, an error of
 # $1 - f' \ge 75\,\%$ of it. In a sum over a batch the factors mix:
 
 

@@ -42,14 +42,15 @@ BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#
 # %%
 def relu(a):
     """(y, backward) of (3.1), elementwise."""
-
     ### BEGIN SOLUTION 03.1
     ### HINT np.maximum(a, 0) works on whole arrays.
     ### HINT A comparison such as a > 0 gives True and False, which multiply as 1 and 0.
-    def backward(dy):
-        return dy * (a > 0)
+    y = np.maximum(a, 0)
 
-    return np.maximum(a, 0), backward
+    def backward(dy):
+        return dy * (a > 0)  # (3.1)
+
+    return y, backward
     ### END SOLUTION
 
 
@@ -518,7 +519,7 @@ show("sawtooth")
 # deep one has only powers of 2 in it, and is exact.)
 #
 # Notice the slopes. `backward` through $k$ tents multiplies $k$ factors of $\pm 2$; the gradient at
-# the input is $\pm 2^k$ and changes its sign $2^k$ times. What makes depth mighty makes it
+# the input is $\pm 2^k$ and changes its sign $2^k - 1$ times. What makes depth mighty makes it
 # hard to train: lesson 04.
 
 # %% [markdown]
