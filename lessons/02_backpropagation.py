@@ -581,8 +581,8 @@ check(
 # **D4: no $f'$ in the base case.** $d^{n+1}$ must be $\partial e_j / \partial s_j$, hence
 # $(\partial e_j / \partial y_j)\, f'(s_j^{n+1})$; the slide's own line for the last layer has the
 # factor. How wrong is it without? For one example, output by output, the wrong gradient is
-# $1/f'$ times the right one. For σ, $f' \le \tfrac14$: it is at least four times too long, an error of
-# $1 - f' \ge 75\,\%$ of it. In a sum over a batch the factors mix:
+# $1/f'$ times the right one. For σ, $f' \le \tfrac14$: it is at least four times too long, an
+# error of $1 - f' \ge 75\,\%$ of it. In a sum over a batch the factors mix:
 
 
 # %%
