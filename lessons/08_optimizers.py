@@ -1047,6 +1047,14 @@ check(
             [1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0],
         ]
     ),
+    mistakes={
+        "every example has one feature of its own: a negative one has five": lambda y: (
+            np.column_stack([y, np.ones((3, 2)), np.kron(np.eye(3), [1.0, 0, 0, 0, 0])])
+        ),
+        "the one and the five are exchanged": lambda y: np.column_stack(
+            [y, np.ones((3, 2)), np.eye(3).repeat(5, axis=1) * np.outer(y, [1, 0, 0, 0, 0] * 3)]
+        ),
+    },
 )
 
 # %% [markdown]
