@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from lessons.engine import compare, progress
+from lessons.engine import compare, progress, wording
 from lessons.engine.source import MARKER, Exercise, find_lesson, read_lesson
 from nnlib.check.subject import Parameters
 
@@ -97,7 +97,7 @@ def check(
         if found.wrong and mistakes:
             known = compare.known_mistake(found.values, inputs, mistakes)
             if known:
-                found.wrong = [w for w in found.wrong if w.startswith(compare.HEAD[0])] + [known]
+                found.wrong = [w for w in found.wrong if w.startswith(wording.HEAD[0])] + [known]
     except NotImplementedError as error:
         state, lines = NOT_ATTEMPTED, _waiting(id, error)
     except Exception as error:
@@ -156,7 +156,7 @@ def _waiting(id: str, error: NotImplementedError) -> list[str]:
 
 def _raised(error: Exception) -> list[str]:
     """The error, and the deepest line of the student's own code that led to it."""
-    lines = [f"it raised {type(error).__name__}: {compare.plain(error)}"]
+    lines = [f"it raised {type(error).__name__}: {wording.plain(error)}"]
     frames = [
         frame
         for frame in traceback.extract_tb(error.__traceback__)
@@ -168,7 +168,7 @@ def _raised(error: Exception) -> list[str]:
 
 
 def _called(function: Callable[..., Any], inputs: Sequence[Any]) -> str:
-    return f"it was called with {compare.described(function, inputs)}" if inputs else ""
+    return f"it was called with {wording.described(function, inputs)}" if inputs else ""
 
 
 def _is_foreign(filename: str) -> bool:

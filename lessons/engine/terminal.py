@@ -132,17 +132,22 @@ def reset(name: LessonName, yes: Yes = False) -> None:
         print(f"the old notebook is {_short(kept)}")
     book.write()
     progress.forget(lesson.number)
-    print(f"{_short(book.path)} is blank again")
+    print(f"{_short(book.path)} is blank again (in Jupyter, reload it: File > Reload)")
 
 
 @app.command()
 def watch(name: LessonOrId, file: OtherFile = None) -> None:
     """Check again whenever the notebook is saved, until Ctrl-C."""
     path = file or notebook_path(_lesson(name))
+    if not path.is_file():
+        raise LessonError(f"{_short(path)} is not there")
     print(f"watching {_short(path)}; Ctrl-C ends it")
     for _ in saves(path):
         print(f"\n{time.strftime('%H:%M:%S')}")
-        _check(name, path)
+        try:
+            _check(name, path)
+        except LessonError as error:  # perhaps it was read while it was being saved
+            print(f"lessons: {error}", file=sys.stderr)
 
 
 @app.command()
@@ -192,6 +197,9 @@ def main(args: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else int(bool(stop.code))
     except LessonError as error:
         print(f"lessons: {error}", file=sys.stderr)
+        return 2
+    except OSError as error:
+        print(f"lessons: {error.strerror}: {error.filename}", file=sys.stderr)
         return 2
     return 0
 

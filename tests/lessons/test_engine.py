@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -207,6 +208,37 @@ def test_saves_are_noticed(tmp_path: Path) -> None:
     next(events)
 
 
+def test_watching_goes_on_when_a_notebook_cannot_be_read(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = folder / "notebooks" / "01_short.ipynb"
+    whole = path.read_text(encoding="utf-8")
+
+    def saves(path: Path) -> Iterator[None]:
+        for text in (whole[:50], whole):
+            path.write_text(text, encoding="utf-8")
+            yield
+
+    monkeypatch.setattr(terminal, "saves", saves)
+    assert terminal.main(["watch", "01"]) == 0
+    shown = capsys.readouterr()
+    assert "not a readable notebook" in shown.err
+    assert "0 of 2 passed" in shown.out
+
+
+def test_a_file_that_cannot_be_written_is_one_sentence(
+    folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: object) -> None:
+        raise PermissionError(13, "Permission denied", "notebooks/01_short.ipynb")
+
+    monkeypatch.setattr(books.Notebook, "write", refuse)
+    assert terminal.main(["build", "--force"]) == 0
+    answer(folder, e1="return 2 * x")
+    assert terminal.main(["build", "--force"]) == 2
+    assert "Permission denied: notebooks/01_short.ipynb" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
@@ -361,6 +393,18 @@ def test_a_loss_is_where_the_chain_begins(folder: Path) -> None:
     assert "def backward(dloss=1.0)" in found.text
     found = outcome(lambda s: (right(s)[0], lambda d=1.0: 2 * s / 5), s, forward=loss)
     assert "must have dy in it" in found.text
+    assert "constant factor" not in found.text
+
+    def in_place(s: np.ndarray) -> tuple[float, object]:
+        ds = 2 * s / 5
+
+        def backward(dloss: float = 1.0) -> np.ndarray:
+            ds[:] *= dloss
+            return ds.copy()
+
+        return np.mean(s**2), backward
+
+    assert "does it write to an array" in outcome(in_place, s, forward=loss).text
 
 
 def test_two_numbers_are_always_a_factor_apart(folder: Path) -> None:
