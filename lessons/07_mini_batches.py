@@ -450,11 +450,14 @@ axes[0].legend(frameon=False)
 show("loss against work")
 
 # %% [markdown]
-# When full batch takes its first step, the others are done, as far as they will ever get. Then they
-# stay there, while full batch comes nearer by the same factor with each step (**linear**
+# By work: when full batch takes its first step, the others are done, as far as they will ever get.
+# Then they stay there, while full batch comes nearer by the same factor with each step (**linear**
 # convergence: a straight line if the horizontal axis were not logarithmic),
-# $\left(\frac{\kappa - 1}{\kappa + 1}\right)^2$ with $\kappa = \lambda_\max / \lambda_\min$, until
-# rounding ends it.
+# $\left(\frac{\kappa - 1}{\kappa + 1}\right)^2$ with $\kappa = \lambda_\max / \lambda_\min$.
+#
+# By the clock: $B = 32$ is ahead all the same, but $B = 1$ may come in last, behind full batch.
+# (That depends on the machine.) What is cheap in examples need not be cheap in time; section 6 says
+# why.
 #
 # **D13.** The slide says of SGD “Overall faster conversion”. The word is *convergence*, and the
 # table says what is true of it. To a rough answer SGD needs about a hundredth of the work. To an
