@@ -14,6 +14,7 @@ from nnlib.check.subject import input_names
 
 NONE = "it returned None: is a return missing?"
 NOT_LINEAR = "backward is not linear in dy"  # as nnlib.check says it
+WRITES = "backward writes to dy"
 NOT_TWICE = "a second call of backward gives another gradient"
 MATMUL = re.compile(r"size (\d+) is different from (\d+)")
 HEAD = ("array", "shape", "error", "worst at", "yours", "expected", "")
@@ -85,6 +86,8 @@ def told(
     missing = [row.name for row in report.rows if row.note == "no gradient"]
     lines += [f"d{name} is None: is a return missing?" for name in missing]
     wrong = [row for row in report.rows if not row.error <= report.tolerance]
+    if WRITES in problems:
+        return [f"{WRITES}: make a new array, dx = dy * ..., not dy *= ..."]
     if NOT_TWICE in problems:  # nothing else can then be relied on
         return [
             f"{NOT_TWICE}: does it write to an array (a -= ..., a[i] = ...) that it needs again?"

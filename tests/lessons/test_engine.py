@@ -372,6 +372,27 @@ def test_what_is_returned_in_place_of_a_pair_is_said(folder: Path) -> None:
     assert outcome(lambda x: [x**2, lambda dy: 2 * x * dy], x, forward=square).state == PASSED
 
 
+def test_a_backward_that_overwrites_dy_is_told_so(folder: Path) -> None:
+    def square(x: np.ndarray) -> tuple[np.ndarray, object]:
+        def backward(dy: np.ndarray) -> np.ndarray:
+            dy *= 2 * x
+            return dy
+
+        return x**2, backward
+
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    assert "writes to dy: make a new array" in outcome(square, x, forward=lambda x: x**2).text
+
+
+def test_of_a_wrong_y_nothing_is_said_that_holds_of_gradients(folder: Path) -> None:
+    x = np.random.default_rng(0).normal(size=(5, 3))
+    found = outcome(
+        lambda x: (x, lambda dy: dy), x, forward=lambda x: np.tanh(x), about={"batch_size": 5}
+    )
+    assert found.state == WRONG
+    assert "derivative" not in found.text
+
+
 def test_gradients_in_another_order_or_number(folder: Path) -> None:
     rng = np.random.default_rng(0)
     x, w = rng.normal(size=(5, 3)), rng.normal(size=(3, 2))
