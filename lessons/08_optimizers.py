@@ -998,12 +998,13 @@ show("robustness")
 
 # %% [markdown]
 # Wider, yes; but not wide, and this is one problem. **It does not show everywhere:** on the two
-# spirals of lesson 01 (2-32-32-1, 2000 steps, 3 seeds, not run here) the same measure gave SGD all 4
-# decades and Adagrad and Adam at most half of one. SGD had learned nothing with any rate (best loss
-# 0.61, not far from $\log 2$; Adam's 0.07), and nothing is easily reached. A width alone is no
-# merit. Nobody is spared the choice of $\eta$. And what
-# is good for Adam, $10^{-2}$ here, is 30 times too small for SGD: a rate cannot be taken from one
-# to the other.
+# spirals of lesson 01 (2-32-32-1, 2000 steps, 3 seeds, not run here) the same measure gave SGD all
+# 4 decades and Adagrad and Adam at most half of one. SGD had learned nothing with any rate (best
+# loss 0.61, not far from $\log 2$; Adam's 0.07), and nothing is easily reached. A width alone is
+# no merit.
+#
+# Nobody is spared the choice of $\eta$. And what is good for Adam, $10^{-2}$ here, is 30 times too
+# small for SGD: a rate cannot be taken from one to the other.
 
 # %% [markdown]
 # ## 7. Where adaptive rates fail
