@@ -139,12 +139,27 @@ def tanh(x):
 
 
 # %%
+def tanh_slip(slope):
+    """tanh with another slope(x, y) in its backward."""
+    return lambda x: (np.tanh(x), lambda dy: dy * slope(x, np.tanh(x)))
+
+
 rng = np.random.default_rng(3)
 check(
     "02.2",
     tanh,
     rng.normal(size=(4, 3)),
     forward=lambda x: (np.exp(2 * x) - 1) / (np.exp(2 * x) + 1),
+    mistakes={
+        "this is 1 − x²: (2.4) has the output, 1 − y²": tanh_slip(lambda x, y: 1 - x * x),
+        "y (1 − y) is the slope of σ; that of tanh is 1 − y²": tanh_slip(lambda x, y: y * (1 - y)),
+        "this is 1 − y: the square is missing, 1 − y²": tanh_slip(lambda x, y: 1 - y),
+        "this is 1 − tanh²(y): y is the tanh already": tanh_slip(lambda x, y: 1 - np.tanh(y) ** 2),
+        "this y is σ(x), from 0 to 1; tanh goes from −1 to 1": lambda x: (
+            1 / (1 + np.exp(-x)),
+            lambda dy: dy,
+        ),
+    },
 )
 
 # %% [markdown]
@@ -184,6 +199,24 @@ def two_layers(x, W1, b1, W2, b2):
 
 
 # %%
+def two_layers_slip(slope, f=np.tanh, f_output=lambda s: s, slope_in_dx=None):
+    """Two layers with another slope(a, h), another f, or one at the output."""
+
+    def mistake(x, W1, b1, W2, b2):
+        a = x @ W1 + b1
+        h = f(a)
+
+        def backward(ds):
+            da = ds @ W2.T * slope(a, h)
+            dx = (ds @ W2.T * slope_in_dx(a, h) if slope_in_dx else da) @ W1.T
+            return dx, x.T @ da, da.sum(axis=0), h.T @ ds, ds.sum(axis=0)
+
+        return f_output(h @ W2 + b2), backward
+
+    return mistake
+
+
+tanh_slope = lambda a, h: 1 - h * h
 rng = np.random.default_rng(4)
 check(
     "02.3",
@@ -197,6 +230,31 @@ check(
         np.einsum("nh,ho->no", np.tanh(np.einsum("ni,ih->nh", x, W1) + b1), W2) + b2
     ),
     about={"batch_size": 6},
+    mistakes={
+        "f' of the hidden layer is missing: da = dh ⊙ (1 − h²)": two_layers_slip(lambda a, h: 1),
+        "f' is there twice: one tanh, one factor 1 − h²": two_layers_slip(
+            lambda a, h: (1 - h * h) ** 2
+        ),
+        "f' is missing on the way to dx: dX = da W1ᵀ, not dh W1ᵀ": two_layers_slip(
+            tanh_slope, slope_in_dx=lambda a, h: 1
+        ),
+        "f' is missing in dW1 and db1: they are made of da, not of dh": two_layers_slip(
+            lambda a, h: 1, slope_in_dx=tanh_slope
+        ),
+        "this is 1 − a²: (2.4) has the output of tanh, 1 − h²": two_layers_slip(
+            lambda a, h: 1 - a * a
+        ),
+        "h (1 − h) is the slope of σ; that of tanh is 1 − h²": two_layers_slip(
+            lambda a, h: h * (1 - h)
+        ),
+        "the hidden layer lacks its tanh": two_layers_slip(tanh_slope, f=lambda a: a),
+        "the hidden layer has σ, it must have tanh": two_layers_slip(
+            tanh_slope, f=lambda a: 1 / (1 + np.exp(-a))
+        ),
+        "the output layer has no tanh: s = h W2 + b2": two_layers_slip(
+            tanh_slope, f_output=np.tanh
+        ),
+    },
 )
 
 # %% [markdown]
@@ -373,6 +431,28 @@ def mlp_by_einsum(x, *params):
     return a
 
 
+def mlp_slip(power=1, linear=False, tanh_at_the_end=False):
+    """(2.7) and its backward with (1 − h²) to another power, or tanh where it should not be."""
+
+    def mistake(x, *params):
+        hs, weights = [x], params[::2]
+        for k, (W, b) in enumerate(zip(weights, params[1::2], strict=True), 1):
+            a = hs[-1] @ W + b
+            bent = tanh_at_the_end if k == len(weights) else not linear
+            hs.append(np.tanh(a) if bent else a)
+
+        def backward(d):
+            grads = []
+            for k in reversed(range(len(weights))):
+                grads.insert(0, (hs[k].T @ d, d.sum(axis=0)))
+                d = d @ weights[k].T * ((1 - hs[k] ** 2) ** power if k else 1)
+            return d, *(g for pair in grads for g in pair)
+
+        return hs[-1], backward
+
+    return mistake
+
+
 rng = np.random.default_rng(5)
 mlp_shapes = ((6, 3), (3, 5), (5,), (5, 4), (4,), (4, 2), (2,))
 check(
@@ -381,6 +461,12 @@ check(
     *(rng.normal(size=shape) for shape in mlp_shapes),
     forward=mlp_by_einsum,
     about={"batch_size": 6},
+    mistakes={
+        "f' is missing: between two layers, the gradient goes through tanh's backward": mlp_slip(0),
+        "f' is there twice: each tanh has its backward called once": mlp_slip(2),
+        "the output layer has a tanh: the last one must not": mlp_slip(tanh_at_the_end=True),
+        "the hidden layers lack their tanh": mlp_slip(linear=True),
+    },
 )
 
 # %% [markdown]
@@ -554,6 +640,20 @@ def slide_gradient(W1, b1, W2, b2, x, t, with_derivative=False, out_in=False):
     return tuple(g.T for g in grads) if out_in else grads
 
 
+def column_slip(output_slope, hidden_slope):
+    """(∂L/∂W1, ∂L/∂W2) of (2.10) with other slopes, each a function of the layer's output."""
+
+    def mistake(W1, b1, W2, b2, x, t):
+        h = sigmoid(W1 @ x + b1)
+        y = sigmoid(W2 @ h + b2)
+        d2 = (y - t) * output_slope(y)
+        return np.outer(d2 @ W2 * hidden_slope(h), x), np.outer(d2, h)
+
+    return mistake
+
+
+no_slope, right_slope = lambda y: 1, lambda y: y * (1 - y)
+again_slope, tanh_slope_y = lambda y: sigmoid(y) * (1 - sigmoid(y)), lambda y: 1 - y * y
 rng = np.random.default_rng(6)
 check(
     "02.5",
@@ -571,8 +671,26 @@ check(
         "right but for the shape: it is (in, out), and W is (out, in)": lambda *inputs: (
             slide_gradient(*inputs, with_derivative=True)
         ),
-        "the base case lacks f'(s): d2 must be ∂L/∂s, not ∂L/∂y": lambda *inputs: slide_gradient(
-            *inputs, out_in=True
+        "the base case lacks f'(s): d2 must be ∂L/∂s, not ∂L/∂y": column_slip(
+            no_slope, right_slope
+        ),
+        "f' of the hidden layer is missing: d1 = (d2 W2) ⊙ h (1 − h)": column_slip(
+            right_slope, no_slope
+        ),
+        "there is no f' at all: one belongs to each layer, y (1 − y) and h (1 − h)": column_slip(
+            no_slope, no_slope
+        ),
+        "the hidden layer has the slope of unit 0 for all units (D5)": column_slip(
+            right_slope, lambda h: (h * (1 - h))[0]
+        ),
+        "σ is in f' once too often: y and h are its outputs already, f' = y (1 − y)": column_slip(
+            again_slope, again_slope
+        ),
+        "1 − h² is the slope of tanh; that of σ is h (1 − h)": column_slip(
+            right_slope, tanh_slope_y
+        ),
+        "1 − y² is the slope of tanh; that of σ is y (1 − y)": column_slip(
+            tanh_slope_y, tanh_slope_y
         ),
     },
 )
@@ -757,30 +875,65 @@ def softmax(s):
 
 
 # %%
-def softmax_by_loops(s, dp, diagonal_only=False):
-    """p and ds by (2.11), entry by entry, with the whole Jacobian of each row."""
-    e = np.exp(s)
-    p = e / e.sum(axis=1, keepdims=True)
-    ds = np.zeros_like(s)
-    for n, i, j in np.ndindex(len(s), s.shape[1], s.shape[1]):
-        if i == j or not diagonal_only:
-            ds[n, j] += dp[n, i] * p[n, i] * ((i == j) - p[n, j])
-    return p, ds
+def softmax_by_loops(s):
+    """p of (2.11), row by row."""
+    return np.array([np.exp(row) / sum(np.exp(row)) for row in s])
+
+
+def softmax_slip(rule, shift=1, axis=1):
+    """exp(s − maximum) over its sum along an axis, and a backward by another rule(p, dp)."""
+
+    def mistake(s):
+        e = np.exp(s - s.max(axis=shift, keepdims=True))
+        p = e / e.sum(axis=axis, keepdims=True)
+        return p, lambda dp: rule(p, dp)
+
+    return mistake
 
 
 rng = np.random.default_rng(8)
 check(
     "02.6",
-    lambda s, dp: (softmax(s)[0], softmax(s)[1](dp)),
+    softmax,
     rng.normal(size=(4, 3)),
-    rng.normal(size=(4, 3)),
-    expected=softmax_by_loops,
+    forward=softmax_by_loops,
+    about={},
     mistakes={
         "this is the slide's rule, dp p (1 − p): each p depends on all scores of its row": (
-            lambda s, dp: softmax_by_loops(s, dp, diagonal_only=True)
+            softmax_slip(lambda p, dp: dp * p * (1 - p))
         ),
-        "this is the softmax of columns: examples are rows, sum over axis 1": lambda s, dp: tuple(
-            part.T for part in softmax_by_loops(s.T, dp.T)
+        "this is only dp p: (2.12) subtracts the sum of the row from dp": (
+            softmax_slip(lambda p, dp: dp * p)
+        ),
+        "the factor p is missing: (2.12) is p (dp − sum)": (
+            softmax_slip(lambda p, dp: dp - (dp * p).sum(axis=1, keepdims=True))
+        ),
+        "the sum is of dp p, not of dp": (
+            softmax_slip(lambda p, dp: p * (dp - dp.sum(axis=1, keepdims=True)))
+        ),
+        "the sum is not multiplied by p: p (dp − sum), not p dp − sum": (
+            softmax_slip(lambda p, dp: dp * p - (dp * p).sum(axis=1, keepdims=True))
+        ),
+        "backward sums over examples: each row has its own sum, axis 1": (
+            softmax_slip(lambda p, dp: p * (dp - (dp * p).sum(axis=0)))
+        ),
+        "backward has one sum for all rows: each row has its own, axis 1": (
+            softmax_slip(lambda p, dp: p * (dp - (dp * p).sum()))
+        ),
+        "this is the softmax of columns: examples are rows, sum over axis 1": (
+            softmax_slip(lambda p, dp: dp, shift=0, axis=0)
+        ),
+        "the sum is that of a column: examples are rows, sum over axis 1": (
+            softmax_slip(lambda p, dp: dp, axis=0)
+        ),
+        "all of p sums to 1: each row must, sum over axis 1": (
+            softmax_slip(lambda p, dp: dp, shift=None, axis=None)
+        ),
+        "this is divided by the sum of all rows: each row has its own, axis 1": (
+            softmax_slip(lambda p, dp: dp, axis=None)
+        ),
+        "the division by the row's sum is missing": (
+            lambda s: (np.exp(s - s.max(axis=1, keepdims=True)), lambda dp: dp)
         ),
     },
 )
@@ -840,8 +993,9 @@ print(f"    largest row sum: full {d6_row_sums[0]:.0e}, diagonal {d6_row_sums[1]
 #
 # ### Exercise 02.7 · Cross-entropy
 #
-# `s` is $(B, C)$, `t` holds the number of the right class, $(B,)$. Return (2.13) and
-# `backward(dloss)`, like `logistic_loss` of lesson 01.
+# `s` is $(B, C)$, `t` holds the number of the right class, $(B,)$. Return $L$ of (2.13) and
+# `backward(dloss=1.0)`, which returns `ds`, as `logistic_loss` did in lesson 01: a loss is where
+# the chain begins, so `backward()` without an argument must do.
 
 
 # %%
@@ -866,12 +1020,48 @@ def cross_entropy(s, t):
 # %%
 rng = np.random.default_rng(9)
 classes_check = np.array([2, 0, 1, 2, 2])
+onehot_check = np.eye(3)[classes_check]
+p_check = lambda s: np.exp(s) / np.exp(s).sum(axis=1, keepdims=True)
+
+
+def cross_entropy_slip(rule, of_log_p=lambda log_p: -np.mean(np.sum(onehot_check * log_p, axis=1))):
+    """The loss as another function of log p, or another rule(p) for B ds."""
+
+    def mistake(s):
+        p = p_check(s)
+        return of_log_p(np.log(p)), lambda dloss=1.0: dloss * rule(p) / len(p)
+
+    return mistake
+
+
 check(
     "02.7",
     lambda s: cross_entropy(s, classes_check),
     rng.normal(size=(5, 3)),
     forward=lambda s: np.mean(np.log(np.exp(s).sum(axis=1)) - s[range(5), classes_check]),
     about={"batch_size": 5},
+    mistakes={
+        "this is the diagonal only: the wrong classes' scores have a gradient too, p / B": (
+            cross_entropy_slip(lambda p: onehot_check * (p - 1))
+        ),
+        "this is p / B: at the right classes 1 is subtracted": cross_entropy_slip(lambda p: p),
+        "this is t − p: the gradient is p − t": cross_entropy_slip(lambda p: onehot_check - p),
+        "ds[:, t] is whole columns; one entry of each row is ds[np.arange(B), t]": (
+            cross_entropy_slip(lambda p: p - (onehot_check.sum(axis=0) > 0))
+        ),
+        "this is ∂L/∂p, −t / (B p): it must still go through softmax's backward": (
+            cross_entropy_slip(lambda p: -onehot_check / p)
+        ),
+        "p[:, t] is whole columns, B × B numbers; one of each row is p[np.arange(B), t]": (
+            cross_entropy_slip(lambda p: p, lambda log_p: -np.mean(log_p[:, classes_check]))
+        ),
+        "this is the mean over all classes: only the right one of each row counts": (
+            cross_entropy_slip(lambda p: p, lambda log_p: -np.mean(log_p))
+        ),
+        "the log is missing": cross_entropy_slip(
+            lambda p: p, lambda log_p: -np.mean(np.exp(log_p)[range(5), classes_check])
+        ),
+    },
 )
 
 # %%

@@ -189,23 +189,28 @@ def known_mistake(
     """
     mine = list(flat(values))
     for sentence, mistake in mistakes.items():
-        copies = _copies(inputs)
         try:
-            result = as_tuple(mistake(*copies))
+            result = as_tuple(mistake(*_copies(inputs)))
+            pair = len(result) == 2 and callable(result[1])
+            theirs = list(flat(_with_gradients(mistake, inputs) if pair else result))
         except Exception:  # it may call what the student wrote
             continue
-        if len(result) == 2 and callable(result[1]):
-            rng = np.random.default_rng(SEED)
-            y = as_tuple(result[0])
-            dys = [np.asarray(rng.standard_normal(np.shape(part))) for part in y]
-            result = (*y, *(g for _, _, g in gradients(mistake, result[1], copies, dys, {})))
-            theirs = list(flat(result))[: len(mine)]
+        ours = mine
+        if pair:  # of a wrong y there is only y; of parameters the mistake has no gradient
+            theirs = theirs[: len(mine)]
             ours = mine[: len(theirs)]
-        else:
-            theirs, ours = list(flat(result)), mine
         if ours and _same(ours, theirs):
             return sentence
     return ""
+
+
+def _with_gradients(mistake: Callable[..., Any], inputs: Sequence[Any]) -> list[Any]:
+    """y of `y, backward = mistake(*inputs)` and the gradients, from the dy that students get."""
+    copies = [cast_copy(x, np.float64) for x in inputs]
+    y, backward = mistake(*copies)
+    rng = np.random.default_rng(SEED)
+    dys = [np.asarray(rng.standard_normal(np.shape(part))) for part in as_tuple(y)]
+    return [*as_tuple(y), *(g for _, _, g in gradients(mistake, backward, copies, dys, {}))]
 
 
 def _same(a: Sequence[Array], b: Sequence[Array]) -> bool:

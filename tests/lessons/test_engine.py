@@ -4,8 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -370,6 +371,31 @@ def test_what_is_returned_in_place_of_a_pair_is_said(folder: Path) -> None:
         assert words in found.text
         assert "the 2 is missing" not in found.text  # nobody is accused of what he has not done
     assert outcome(lambda x: [x**2, lambda dy: 2 * x * dy], x, forward=square).state == PASSED
+
+
+def test_known_mistakes_of_a_pair(folder: Path) -> None:
+    def slip(f: Callable[..., Any], *factors: float) -> Callable[..., Any]:
+        u, v = factors
+        return lambda x, a: (f(a * x), lambda dy: (u * a * dy, v * (dy * x).sum()))
+
+    x, same = np.random.default_rng(0).normal(size=(5, 3)), lambda z: z
+    mistakes = {
+        "it fails": lambda x, a: (a * x, lambda dy: dy @ dy),  # and must not be heard of
+        "dx is tripled": slip(same, 3, 1),
+        "da is tripled": slip(same, 1, 3),
+        "this is the square": slip(np.square, 1, 1),
+    }
+    for a in (0.5, np.array(0.5)):  # a plain float too
+        for wrong, said in (
+            (slip(same, 3, 1), "dx is tripled"),
+            (slip(same, 1, 3), "da is tripled"),
+            (slip(np.square, 7, 7), "this is the square"),
+            (slip(same, 3, 3), ""),
+        ):
+            found = outcome(wrong, x, a, forward=lambda x, a: a * x, mistakes=mistakes)
+            assert found.state == WRONG
+            assert [m for m in mistakes if m in found.text] == ([said] if said else [])
+            assert "it raised" not in found.text
 
 
 def test_a_backward_that_overwrites_dy_is_told_so(folder: Path) -> None:
