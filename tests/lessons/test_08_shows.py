@@ -103,6 +103,40 @@ def test_rare_features_keep_a_larger_rate(lesson) -> None:
     assert large > 5 * small
 
 
+@pytest.fixture
+def ratings(lesson, shared_data):
+    """The names of lesson 08 where it found MovieLens 100K."""
+    if not (shared_data / "ml-100k").is_dir():
+        pytest.skip("no ml-100k in the folder of real data")
+    return lesson("08")
+
+
+def test_on_real_ratings_adagrad_beats_a_constant_rate_for_every_seed(ratings) -> None:
+    found, baselines = ratings["rating_test"], ratings["rating_baselines"]
+    assert baselines["mean of the film"] < baselines["mean of all"] - 0.03
+    for passes in (1, 3):
+        assert len(found["Adagrad", passes]) == 5
+        assert found["Adagrad", passes].max() < found["SGD", passes].min()
+        assert found["SGD", passes].max() < baselines["mean of the film"] - 0.03
+
+
+def test_on_real_ratings_most_of_it_is_that_the_rate_falls(ratings) -> None:
+    """What the lesson says does not show: a gain of the rare films alone."""
+    mean = {key: found.mean() for key, found in ratings["rating_test"].items()}
+    for passes, least in ((1, 0.4), (3, 0.7)):
+        by_schedule = mean["SGD", passes] - mean["SGD, falling", passes]
+        assert by_schedule > least * (mean["SGD", passes] - mean["Adagrad", passes])
+    gap, its_error = ratings["rating_gaps"]["SGD", 1, "> 80"]
+    assert gap > 3 * its_error
+    gap, its_error = ratings["rating_gaps"]["SGD", 3, "≤ 5"]
+    assert abs(gap) < 2 * its_error
+
+
+def test_the_best_rates_for_ratings_lie_inside_the_range_that_was_tried(ratings) -> None:
+    last = len(ratings["RATING_ETAS"]) - 1
+    assert all(0 < best < last for best in ratings["rating_best"].values())
+
+
 def test_adaptive_methods_are_more_robust_to_the_rate(lesson) -> None:
     widths = lesson("08")["widths"]
     assert len(widths["SGD"]) == 5
