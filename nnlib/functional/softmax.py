@@ -62,12 +62,12 @@ def exp_sum(
     Shapes
         s (B, U) · weight (U,) · leave_out (B,) int → e (B, U), z (B,), shift (B,)
     Arguments
-        weight: w_j ≥ 0; None: 1
+        weight: w_j, 0 to 10¹⁵; None: 1
         leave_out: a column of each row of which one of its w_j equal copies is left out, so that
             it weighs w_j − 1
     Where no column has weight, e = 0 and z = 1.
     """
-    if isinstance(s, np.ndarray) and (weight is None or weight.max() < LARGEST_SUM):
+    if isinstance(s, np.ndarray):
         e, z = _exp_sum_without_shift(s, weight, leave_out)
         if in_safe_range(z):
             return e, z, np.zeros_like(z)

@@ -76,15 +76,24 @@ class Optimizer:
 
     def _update_rows(self, p: Parameter, *slots: Array) -> None:
         ids, g, _, theta = p.row_grad()  # distinct ids, or the scatter would lose updates
-        n = max(1, CHUNK * len(ids) // max(1, g.size)) if isinstance(g, np.ndarray) else len(ids)
+        if theta is None:
+            theta = take_rows(p.value, ids)
+        tables = (p.value, *slots)
+        if g.size <= CHUNK or not isinstance(g, np.ndarray):
+            self._update_some_rows(tables, ids, g, theta)
+            return
+        n = max(1, CHUNK * len(ids) // g.size)
         for start in range(0, len(ids), n):
             part = slice(start, start + n)
-            chunk = ids[part]
-            rows = [take_rows(p.value, chunk) if theta is None else theta[part]]
-            rows += [take_rows(slot, chunk) for slot in slots]
-            self.rule(rows[0], g[part], *rows[1:])
-            for table, changed in zip((p.value, *slots), rows, strict=True):
-                table[chunk] = changed
+            self._update_some_rows(tables, ids[part], g[part], theta[part])
+
+    def _update_some_rows(
+        self, tables: tuple[Array, ...], ids: Array, g: Array, theta: Array
+    ) -> None:
+        rows = [theta, *[take_rows(slot, ids) for slot in tables[1:]]]
+        self.rule(theta, g, *rows[1:])
+        for table, changed in zip(tables, rows, strict=True):
+            table[ids] = changed
 
     def arrays(self) -> dict[str, Array]:
         """All that the next step depends on, for a checkpoint: "t", "lr" and each "<i>.<slot>".

@@ -141,7 +141,7 @@ class GRU4RecNetwork(Layer):
             back_embed(dx, drows)  # (1)
             W.accumulate_rows(block.ids, drows, distinct=True, looked_up=rows)
 
-        return (losses.mean(), states), backward
+        return (losses.sum() / len(losses), states), backward
 
     def enter(
         self, block: ScoreBlock, rows: Array, rng: np.random.Generator | None
