@@ -165,7 +165,7 @@ class GRU4Rec(Recommender):
         scores = to_host(states[-1] @ net.W.value.T + net.b.value)
         return scores[np.argsort(order)]
 
-    def walk(self, sessions: Histories, block: int = 64) -> Iterator[tuple[Array, Array, Array]]:
+    def walk(self, sessions: Histories, block: int = 128) -> Iterator[tuple[Array, Array, Array]]:
         """Reads every session once, many side by side; rows of `sessions` must not overlap."""
         self._check_fitted()
         net, xp = self.net_, array_module(self.net_.W.value)
