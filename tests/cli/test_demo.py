@@ -1,6 +1,7 @@
 """`nnlib demo`: the files it writes and the order of its table."""
 
 import json
+import math
 
 import pytest
 from matplotlib.image import imread
@@ -43,7 +44,8 @@ def test_demo_keeps_its_promise(nnlib, tmp_path):
     gru, ceiling = models.pop("GRU4Rec"), models.pop("Bayes ceiling")
 
     def clearly_above(high, low):
-        error = high["stderr"]["recall@20"] + low["stderr"]["recall@20"]
+        # As if independent: on the same test points the error of a difference is smaller still.
+        error = math.hypot(high["stderr"]["recall@20"], low["stderr"]["recall@20"])
         return high["recall@20"] > low["recall@20"] + 3 * error
 
     assert all(clearly_above(gru, baseline) for baseline in models.values())
