@@ -84,8 +84,8 @@ def keep_freed_memory() -> None:
     """Let the C library keep freed arrays of up to 31 MB instead of handing them to the kernel.
 
     glibc returns freed memory beyond a threshold, which it raises to the size of a freed block
-    (32 MB at most) whenever one was larger.  Below it, every temporary of a training step would
-    come back as new, zeroed pages: 800 page faults, 0.5 ms, a step of 80 sessions × 2,000 items.
+    (32 MB at most) whenever one was larger.  Above it, every temporary of a training step comes
+    back as new, zeroed pages: hundreds of page faults a step.
     """
     np.empty(31 * 2**20, np.uint8)  # freed at once, and never touched, so it costs nothing
 

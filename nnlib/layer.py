@@ -7,7 +7,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from nnlib.array import Array, Device, to_device, to_host
+from nnlib.array import Array, Device, to_device
 from nnlib.parameter import Parameter
 
 
@@ -88,11 +88,6 @@ class Layer:
             elif isinstance(owner, dict | list):
                 owner[key] = function(value)
         return self
-
-
-def to_host_arrays(layer: Layer) -> dict[str, Array]:
-    """The parameters by name, as NumPy arrays."""
-    return {name: to_host(p.value) for name, p in layer.named_parameters()}
 
 
 def _on_host(x: Array) -> bool:

@@ -17,8 +17,8 @@ def one_blas_thread() -> AbstractContextManager[object]:
     """Products within the block run on one BLAS thread, unless the user has chosen a number.
 
     The products of a training step are so small that waking a second thread costs more than it
-    brings: on two busy cores 0.2 ms a step become 8 ms.  Any of `VARIABLES` in the environment is
-    the user's choice and is left alone.
+    brings, on busy cores many times more.  Any of `VARIABLES` in the environment is the user's
+    choice and is left alone.
     """
     if any(name in os.environ for name in VARIABLES):
         return contextlib.nullcontext()

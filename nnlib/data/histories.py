@@ -45,10 +45,6 @@ class Histories:
         user = None if self.user is None else self.user[rows]
         return Histories(self.items, self.start[rows], self.stop[rows], user)
 
-    def newest(self, n: int) -> "Histories":
-        """Each row cut to its last `n` items."""
-        return Histories(self.items, np.maximum(self.start, self.stop - n), self.stop, self.user)
-
     def positions(self) -> tuple[Array, Array]:
         """(row, position in `items`) of every item of every row, in order; both (Σ lengths,)."""
         lengths = self.lengths

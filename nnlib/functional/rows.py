@@ -37,9 +37,9 @@ def coalesce(ids: Array, values: Array) -> tuple[Array, Array]:
     """Sum the rows of `values` that share an id:  (sorted distinct ids, sums).
 
         sums = O values,   O_ui = 1 if unique_u = ids_i, otherwise 0
-    which is what the gradient of an embedding is by definition.  For a batch's worth of ids the
-    product is the fastest way; for more, a stable sort brings equal ids together and `reduceat`
-    adds up each run.  `np.add.at` takes three times as long as either.
+    which is what the gradient of an embedding is by definition.  For a batch's worth of ids that
+    product is the fastest way (0 · ∞ is NaN in it: a value that is not finite spreads to the other
+    rows); for more, a stable sort brings equal ids together and `reduceat` adds up each run.
     """
     xp = array_module(ids)
     order = xp.argsort(ids, kind="stable")
@@ -60,8 +60,7 @@ def distinct(ids: Array, scratch: Array) -> tuple[Array, Array]:
 
         unique[place] = ids
     Every position writes itself into a scratch table of one slot per item; the last writer of a
-    slot survives.  Faster than a sort (15 against 30 µs for 2,000 ids), and ids that occur only
-    early in `ids` come out first.
+    slot survives.  Faster than a sort, and ids that occur only early in `ids` come out first.
 
     Shapes
         ids (n,) int · scratch (N,) int, any content, is overwritten → unique (u,), place (n,)

@@ -57,7 +57,7 @@ def exp_sum(
     The softmax is e / z, its log-sum-exp log z + shift.
 
     shift is the row's maximum where it must be, and 0 where exp is safe without, which saves two
-    passes over s.  z is a product with a vector of ones: a third of the cost of `sum`.
+    passes over s.  z is a product with a vector of ones, which is faster than `sum`.
 
     Shapes
         s (B, U) · weight (U,) · leave_out (B,) int → e (B, U), z (B,), shift (B,)

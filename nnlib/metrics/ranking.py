@@ -91,7 +91,7 @@ def _counts(scores: Array, target: Array, *comparisons: str) -> list[Array]:
 
 
 def _count_by_row(scores: Array, at_target: Array, comparisons: tuple[str, ...]) -> list[Array]:
-    """One row at a time stays in the cache: half the time of comparing whole blocks."""
+    """One row at a time stays in the cache, which comparing whole blocks does not."""
     n_rows, n_items = scores.shape
     holds = np.empty(n_items, bool)
     squares = np.empty(n_rows, scores.dtype)

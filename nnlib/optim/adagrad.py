@@ -57,7 +57,7 @@ class Adagrad(Optimizer):
 
     def rule(self, theta: Array, g: Array, G: Array, v: Array | None = None) -> None:
         xp = array_module(g)
-        u = xp.square(g)  # one temporary, used again and again: half the time of the plain form
+        u = xp.square(g)  # one temporary, used again and again, which saves passes over memory
         G += u  # (1)
         xp.sqrt(G, out=u)  # (2)
         if self.eps:

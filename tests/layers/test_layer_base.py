@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from nnlib.array import Array
-from nnlib.layer import Layer, to_host_arrays
+from nnlib.layer import Layer
 from nnlib.layers import GRU, Dense, Embedding, Sequential
 from nnlib.parameter import Parameter
 from nnlib.storage import write_arrays
@@ -65,10 +65,10 @@ def test_astype_converts_parameters_and_arrays_of_floats_only() -> None:
 
 def test_to_cpu_changes_nothing() -> None:
     layer = GRU(2, 3, rng=rng())
-    before = {name: value.copy() for name, value in to_host_arrays(layer).items()}
+    before = {name: p.value.copy() for name, p in layer.named_parameters()}
     layer.to("cpu")
-    for name, value in to_host_arrays(layer).items():
-        np.testing.assert_array_equal(value, before[name])
+    for name, p in layer.named_parameters():
+        np.testing.assert_array_equal(p.value, before[name])
 
 
 def test_save_and_load(tmp_path: Path) -> None:
@@ -98,11 +98,11 @@ def test_save_and_load(tmp_path: Path) -> None:
 )
 def test_a_file_of_another_layer_is_refused(tmp_path: Path, layer: Layer, message: str) -> None:
     Dense(3, 2, rng=rng()).save(tmp_path / "dense")
-    before = {name: value.copy() for name, value in to_host_arrays(layer).items()}
+    before = {name: p.value.copy() for name, p in layer.named_parameters()}
     with pytest.raises(ValueError, match=message):
         layer.load(tmp_path / "dense")
-    for name, value in to_host_arrays(layer).items():
-        np.testing.assert_array_equal(value, before[name])
+    for name, p in layer.named_parameters():
+        np.testing.assert_array_equal(p.value, before[name])
 
 
 @pytest.mark.parametrize("damage", ["empty", "text", "truncated", "header", "foreign"])
@@ -114,7 +114,8 @@ def test_a_damaged_file_is_refused_by_name(tmp_path: Path, damage: str) -> None:
     if damage == "foreign":
         from safetensors.numpy import save_file
 
-        save_file(to_host_arrays(layer), path)  # a safetensors file without nnlib's header
+        arrays = {name: p.value for name, p in layer.named_parameters()}
+        save_file(arrays, path)  # a safetensors file without nnlib's header
     else:
         path.write_bytes(
             {

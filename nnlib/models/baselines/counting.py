@@ -2,12 +2,13 @@
 
 Counting goes through sorted integers: a pair (a, b) becomes the key a·N + b, a sort brings equal
 keys together, the lengths of the runs are the counts.  Sorting plain integers is what NumPy does
-fastest: 4 million keys take 0.1 s, `np.unique` of them 2.5 s.
+fastest, many times faster than `np.unique`.
 """
 
 import numpy as np
 
 from nnlib.array import Array
+from nnlib.data import Histories
 
 TIE = 1e-6  # smaller than any difference between two scores that should count
 
@@ -39,3 +40,21 @@ def count_pairs(a: Array, b: Array, n: int) -> tuple[Array, Array, Array]:
     key = np.sort(a * n + b)
     start, count = runs(key)
     return *np.divmod(key[start], n), count
+
+
+def after_last_item(
+    histories: Histories, offsets: Array, items: Array, values: Array, base: Array
+) -> Array:
+    """`base` for every history, plus the values that the history's last item gives to others.
+
+    Item i gives values[offsets[i]:offsets[i+1]] to items[offsets[i]:offsets[i+1]], each once.
+
+    Shapes
+        offsets (N+1,) · items, values (n,) · base (N,) → (B, N) like base
+    """
+    s = np.tile(base, (len(histories), 1))
+    begun = np.flatnonzero(histories.lengths)
+    last = histories.items[histories.stop[begun] - 1]
+    row, at = Histories(items, offsets[last], offsets[last + 1]).positions()
+    s[begun[row], items[at]] += values[at]
+    return s

@@ -9,7 +9,7 @@ import numpy as np
 from nnlib.array import Array
 from nnlib.data import Histories, Interactions
 from nnlib.models.base import Recommender, check_log
-from nnlib.models.baselines.counting import count_pairs, tie_break
+from nnlib.models.baselines.counting import after_last_item, count_pairs, tie_break
 
 PAIRS = 1 << 22  # co-occurrences written down before they are counted
 
@@ -77,13 +77,9 @@ class ItemKNN(Recommender):
     def scores(self, histories: Histories) -> Array:
         """(3) for each history, (B, N) float64."""
         self._check_fitted()
-        s = np.tile(self.tie_break_, (len(histories), 1))
-        begun = np.flatnonzero(histories.lengths)
-        last = histories.items[histories.stop[begun] - 1]
-        neighbours = Histories(self.items_, self.offsets_[last], self.offsets_[last + 1])
-        row, at = neighbours.positions()
-        s[begun[row], self.items_[at]] += self.similarities_[at]  # (3)
-        return s
+        return after_last_item(
+            histories, self.offsets_, self.items_, self.similarities_, self.tie_break_
+        )  # (3)
 
 
 def _co_occurrences(train: Interactions) -> Iterator[tuple[Array, Array, Array]]:

@@ -8,7 +8,7 @@ import numpy as np
 from nnlib.array import Array
 from nnlib.data import Histories, Interactions
 from nnlib.models.base import Recommender, check_log
-from nnlib.models.baselines.counting import count_pairs, tie_break
+from nnlib.models.baselines.counting import after_last_item, count_pairs, tie_break
 
 
 @dataclass(kw_only=True)
@@ -42,10 +42,6 @@ class Markov(Recommender):
     def scores(self, histories: Histories) -> Array:
         """(2) for each history, (B, N) float64."""
         self._check_fitted()
-        s = np.tile(self.tie_break_, (len(histories), 1))
-        begun = np.flatnonzero(histories.lengths)
-        last = histories.items[histories.stop[begun] - 1]
-        followers = Histories(self.items_, self.offsets_[last], self.offsets_[last + 1])
-        row, at = followers.positions()
-        s[begun[row], self.items_[at]] += self.counts_[at]  # (2)
-        return s
+        return after_last_item(
+            histories, self.offsets_, self.items_, self.counts_, self.tie_break_
+        )  # (2)
