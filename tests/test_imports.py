@@ -37,7 +37,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 FURTHER: dict[str, set[str]] = {
     "nnlib.check.cases": {"functional", "layers", "losses", "models"},
 }
-# Models do not import one another, except base and these: child → parents.
+SHARED_BASES = {"Recommender", "ItemVectors"}  # what models are made of, no models themselves
+# Models do not import one another, except these: child → parents.
 MODEL_PARENTS: dict[str, set[str]] = {
     "nnlib.models.baselines.vsknn": {"nnlib.models.baselines.session_knn"},
 }
@@ -176,7 +177,7 @@ def models() -> dict[str, list[str]]:
         names |= new
     found: dict[str, list[str]] = {}
     for module, name in bases:
-        if name in names - {"Recommender"}:
+        if name in names - SHARED_BASES:
             found.setdefault(module, []).append(name)
     return found
 
