@@ -21,9 +21,9 @@ class ItemVectors(Recommender):
         (1) cosine   s_j = Σ_t w_t cos(E_{x_t}, E_j)
         (2) pmi      s_j = Σ_t w_t E_{x_t} · O_j
         (3) prob     s_j = Σ_t w_t E_{x_t} · O_j + log q_j
-    with w_t ∝ decay^(n−t) and Σ_t w_t = 1.  Trained with negatives drawn from q, E_i · O_j estimates
-    log p(j|i) − log q_j up to a constant: (2) ranks by how much more often j comes with i than by
-    chance, which favours rare items, (3) by p(j|i).  (1) finds what is alike, not what goes
+    with w_t ∝ decay^(n−t) and Σ_t w_t = 1.  Trained with negatives drawn from q, E_i · O_j
+    estimates log p(j|i) − log q_j up to a constant: (2) ranks by how much more often j comes with i
+    than by chance, which favours rare items, (3) by p(j|i).  (1) finds what is alike, not what goes
     together.  An empty history has the score log q_j in (3) and 0 elsewhere.
 
     Shapes
