@@ -14,6 +14,14 @@ from nnlib.data.readers import (
 )
 from nnlib.data.split import by_session, by_time, last_out
 from nnlib.data.synthetic import HMMClicks
+from nnlib.data.vocabulary import Vocabulary, keep_probability
+from nnlib.data.windows import (
+    basket_pairs,
+    cbow_windows,
+    document_windows,
+    set_pairs,
+    skip_gram_pairs,
+)
 
 __all__ = [
     "DataError",
@@ -23,13 +31,20 @@ __all__ = [
     "PopularitySampler",
     "Rsc15Counts",
     "SessionParallel",
+    "Vocabulary",
+    "basket_pairs",
     "batches",
     "by_session",
     "by_time",
+    "cbow_windows",
+    "document_windows",
+    "keep_probability",
     "last_out",
     "read_movielens",
     "read_rsc15",
     "read_yoochoose",
     "rsc15_split",
     "session_parallel",
+    "set_pairs",
+    "skip_gram_pairs",
 ]
