@@ -1,6 +1,7 @@
 """The only forms in which data reaches a model."""
 
 from nnlib.data.batches import SessionParallel, batches, session_parallel
+from nnlib.data.corpus import Corpus, InteractionsCorpus, TextCorpus
 from nnlib.data.errors import DataError
 from nnlib.data.histories import Histories
 from nnlib.data.interactions import Interactions
@@ -12,7 +13,7 @@ from nnlib.data.readers import (
     read_yoochoose,
     rsc15_split,
 )
-from nnlib.data.split import by_session, by_time, last_out
+from nnlib.data.split import by_event, by_session, by_time, last_out, one_out, within_users
 from nnlib.data.synthetic import HMMClicks
 from nnlib.data.vocabulary import Vocabulary, keep_probability
 from nnlib.data.windows import (
@@ -24,22 +25,27 @@ from nnlib.data.windows import (
 )
 
 __all__ = [
+    "Corpus",
     "DataError",
     "HMMClicks",
     "Histories",
     "Interactions",
+    "InteractionsCorpus",
     "PopularitySampler",
     "Rsc15Counts",
     "SessionParallel",
+    "TextCorpus",
     "Vocabulary",
     "basket_pairs",
     "batches",
+    "by_event",
     "by_session",
     "by_time",
     "cbow_windows",
     "document_windows",
     "keep_probability",
     "last_out",
+    "one_out",
     "read_movielens",
     "read_rsc15",
     "read_yoochoose",
@@ -47,4 +53,5 @@ __all__ = [
     "session_parallel",
     "set_pairs",
     "skip_gram_pairs",
+    "within_users",
 ]

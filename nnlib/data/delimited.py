@@ -5,17 +5,16 @@ fields, so that polars, which is fast but forgiving, only ever sees regular inpu
 turned into numbers at once, so that 33 million clicks take 24 bytes each and not their text.
 """
 
-import gzip
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal, Protocol, TypeAlias, cast
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import numpy as np
 
 from nnlib.array import Array
 from nnlib.data.columns import iso_seconds, shown
 from nnlib.data.errors import DataError
+from nnlib.data.files import BYTE_ORDER_MARK, opened
 
 if TYPE_CHECKING:
     import polars as pl
@@ -57,7 +56,7 @@ def read_columns(
     line = 1  # number of the next block's first line
     for text in _blocks(path):
         if line == 1:
-            text = text.removeprefix(b"\xef\xbb\xbf")  # byte order mark
+            text = text.removeprefix(BYTE_ORDER_MARK)
             if names is None:
                 header, _, text = text.partition(b"\n")
                 names = _decode(header.rstrip(b"\r"), path, 1).split(separator)
@@ -85,30 +84,17 @@ def first_line(path: str | Path) -> str:
 
 def _blocks(path: Path) -> Iterator[bytes]:
     """The file's bytes, cut at line ends."""
-    if path.is_dir():
-        raise DataError(f"{path} is a folder: give the file inside it")
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: no such file")
-    try:
-        with _open(path) as file:
-            rest = b""
-            while part := file.read(BLOCK):
-                cut = part.rfind(b"\n") + 1
-                if cut:
-                    yield rest + part[:cut]
-                    rest = part[cut:]
-                else:
-                    rest += part
-            if rest:
-                yield rest + b"\n"
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"{path} is a damaged gzip file ({error}): fetch it again") from error
-
-
-def _open(path: Path) -> IO[bytes]:
-    with path.open("rb") as file:
-        zipped = file.read(2) == b"\x1f\x8b"
-    return cast(IO[bytes], gzip.open(path)) if zipped else path.open("rb")
+    with opened(path) as file:
+        rest = b""
+        while part := file.read(BLOCK):
+            cut = part.rfind(b"\n") + 1
+            if cut:
+                yield rest + part[:cut]
+                rest = part[cut:]
+            else:
+                rest += part
+        if rest:
+            yield rest + b"\n"
 
 
 def _decode(text: bytes, path: Path, line: int) -> str:
