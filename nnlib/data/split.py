@@ -1,4 +1,4 @@
-"""Train and test logs: by time, by session, last event out.
+"""Train and test logs: by time, by session, at random within users, one event out.
 
 Each function returns (train, test), two logs in codes of their own with the raw ids kept; together
 they have every event once.  Test may hold items that train has never seen, which no model can
@@ -79,10 +79,69 @@ def last_out(log: Interactions) -> tuple[Interactions, Interactions]:
     return log.select_events(~last), log.select_events(last)
 
 
+def one_out(log: Interactions, rng: np.random.Generator) -> tuple[Interactions, Interactions]:
+    """One random event of each user is test, the others are train; see `last_out` for the last.
+
+    Raises
+        DataError: no user has two events.
+    """
+    size = np.diff(log.offsets)
+    if not (size > 1).any():
+        raise DataError("no user has two events: there is nothing to leave out")
+    test = np.zeros(log.n_events, bool)
+    test[(log.offsets[:-1] + (rng.random(log.n_users) * size).astype(np.int64))[size > 1]] = True
+    return log.select_events(~test), log.select_events(test)
+
+
+def within_users(
+    log: Interactions, fraction: float, rng: np.random.Generator
+) -> tuple[Interactions, Interactions]:
+    """A random `fraction` of each user's events is test, rounded; at least one stays in train.
+
+    For data without a usable order.  Half an event is rounded up, so with fraction=0.2 a user
+    needs three events to lose one.
+
+    Raises
+        DataError: no user has enough events to lose one.
+    """
+    _check_fraction(fraction)
+    size = np.diff(log.offsets)
+    n_test = np.minimum(np.floor(fraction * size + 0.5).astype(np.int64), size - 1)
+    order = np.lexsort((rng.random(log.n_events), log.user))  # each user's events shuffled
+    place = np.arange(log.n_events) - log.offsets[:-1][log.user]
+    test = np.zeros(log.n_events, bool)
+    test[order] = place < n_test[log.user]
+    if not test.any():
+        raise DataError(f"no user has enough events to leave {fraction:g} of them out")
+    return log.select_events(~test), log.select_events(test)
+
+
+def by_event(
+    log: Interactions, fraction: float, rng: np.random.Generator
+) -> tuple[Interactions, Interactions]:
+    """A random `fraction` of all events is test, whosever they are: the split of rating data.
+
+    Raises
+        DataError: there is only one event.
+    """
+    _check_fraction(fraction)
+    if log.n_events < 2:
+        raise DataError("there is only one event: a split needs two")
+    n_test = min(max(round(fraction * log.n_events), 1), log.n_events - 1)
+    test = np.zeros(log.n_events, bool)
+    test[rng.permutation(log.n_events)[:n_test]] = True
+    return log.select_events(~test), log.select_events(test)
+
+
 def _share(log: Interactions, fraction: float | None) -> int:
     """`fraction` of the sessions, at least one and not all."""
-    if fraction is None or not 0 < fraction < 1:
-        raise ValueError(f"fraction={fraction}: it must be between 0 and 1, both excluded")
+    fraction = _check_fraction(fraction)
     if log.n_users < 2:
         raise DataError("there is only one session: a split needs two")
     return min(max(round(fraction * log.n_users), 1), log.n_users - 1)
+
+
+def _check_fraction(fraction: float | None) -> float:
+    if fraction is None or not 0 < fraction < 1:
+        raise ValueError(f"fraction={fraction}: it must be between 0 and 1, both excluded")
+    return fraction

@@ -47,7 +47,7 @@ def evaluate(
         Hidasi & Karatzoglou 2018, section 5, whose evaluator ranks standard by default; the
         protocol is theirs, the conservative default is not.
     """
-    cuts = _check_cuts(k)
+    cuts = check_cuts(k)
     check_ties(ties)
     if block is not None and block < 1:
         raise ValueError(f"block={block}: at least one point must be scored at a time")
@@ -260,7 +260,8 @@ def _warn_of_ties(standard: Array, conservative: Array, cuts: tuple[int, ...]) -
         )
 
 
-def _check_cuts(k: int | Sequence[int]) -> tuple[int, ...]:
+def check_cuts(k: int | Sequence[int]) -> tuple[int, ...]:
+    """Cut-offs in order, each once; a `ValueError` unless they are whole numbers of at least 1."""
     cuts = tuple(k) if isinstance(k, Sequence | np.ndarray) else (k,)
     if not cuts or any(not isinstance(cut, int | np.integer) or cut < 1 for cut in cuts):
         raise ValueError(f"k={k!r}: give cut-offs that are whole numbers of at least 1, as (1, 20)")
