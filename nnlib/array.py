@@ -17,7 +17,9 @@ Device: TypeAlias = Literal["cpu", "cuda"]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-FUSED: dict[str, Callable[..., Any]] = {}  # CUDA kernels by the name of the function they replace
+# Kernels by the name of the function they replace, on the CPU and on the GPU.
+COMPILED: dict[str, Callable[..., Any]] = {}
+FUSED: dict[str, Callable[..., Any]] = {}
 
 
 class DeviceError(RuntimeError):
@@ -91,16 +93,16 @@ def keep_freed_memory() -> None:
 
 
 def fusable(reference: F) -> F:
-    """Let a CUDA kernel registered in `FUSED` under the same name replace `reference` on the GPU.
+    """Let a kernel of the same name in `COMPILED` or `FUSED` replace `reference` on its device.
 
-    Without a kernel the same code runs on CuPy, so every function works on both devices.  The
-    reference stays at hand as `op.__wrapped__`.
+    Without a kernel the same code runs on NumPy and CuPy, so every function works on both devices.
+    The reference stays at hand as `op.__wrapped__`.
     """
+    name = reference.__name__
 
     @functools.wraps(reference)
     def op(first: Array, *rest: Any, **options: Any) -> Any:
-        if type(first) is np.ndarray:
-            return reference(first, *rest, **options)
-        return FUSED.get(reference.__name__, reference)(first, *rest, **options)
+        kernels = COMPILED if type(first) is np.ndarray else FUSED
+        return kernels.get(name, reference)(first, *rest, **options)
 
     return cast(F, op)

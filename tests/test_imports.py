@@ -27,9 +27,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": {"array", "storage", "data"},
     "metrics": {"array", "data", "metrics"},
     "models": MATHS
-    | {"layers", "losses", "optim", "data", "metrics", "storage", "threads"}
+    | {"layers", "losses", "optim", "data", "metrics", "storage", "threads", "compiled"}
     | {"models"},
     "check": {"array", "parameter", "layer", "check"},
+    "compiled": {"array", "functional", "compiled"},
     "cuda": {"array", "cuda"},
     "plot": {"array", "metrics"},
 }
@@ -52,6 +53,7 @@ LAZY = {
     "safetensors",
     "cupy",
     "cupyx",
+    "numba",
     "rich",
     "typer",
 }
@@ -59,6 +61,7 @@ LAZY = {
 ONLY_IN: dict[str, tuple[str, ...]] = {
     "cupy": ("nnlib.array", "nnlib.cuda"),
     "cupyx": ("nnlib.functional.rows", "nnlib.cuda"),
+    "numba": ("nnlib.compiled",),
     "scipy": ("nnlib.functional",),
     "safetensors": ("nnlib.storage",),
     "matplotlib": ("nnlib.plot", "nnlib.cli", "nnlib.check.figures"),
@@ -66,6 +69,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 EAGER: dict[str, tuple[str, ...]] = {
     "cupy": ("nnlib.cuda",),
     "cupyx": ("nnlib.cuda",),
+    "numba": ("nnlib.compiled.rows", "nnlib.compiled.updates"),
     "rich": ("nnlib.cli",),
     "typer": ("nnlib.cli",),
 }
@@ -211,8 +215,9 @@ def test_third_parties(library: str) -> None:
 
 
 def test_importing_everything_loads_nothing_heavy() -> None:
-    """In a fresh interpreter: all of nnlib but the command line and the CUDA kernels."""
-    names = [n for n in SOURCES if not within(n, ("nnlib.cli", "nnlib.cuda", "nnlib.__main__"))]
+    """In a fresh interpreter: all of nnlib but the command line and the kernels."""
+    apart = ("nnlib.cli", "nnlib.compiled", "nnlib.cuda", "nnlib.__main__")
+    names = [n for n in SOURCES if not within(n, apart)]
     heavy = sorted((LAZY | NEVER) - {"tests", "lessons"})
     program = (
         "import importlib, sys\n"

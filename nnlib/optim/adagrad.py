@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from nnlib.array import Array, array_module
+from nnlib.functional.updates import adagrad, adagrad_rows
 from nnlib.optim.optimizer import Optimizer, check_fraction, check_not_negative
 from nnlib.parameter import Parameter
 
@@ -56,17 +57,11 @@ class Adagrad(Optimizer):
         return array_module(value).full_like(value, fill)
 
     def rule(self, theta: Array, g: Array, G: Array, v: Array | None = None) -> None:
-        xp = array_module(g)
-        u = xp.square(g)  # one temporary, used again and again, which saves passes over memory
-        G += u  # (1)
-        xp.sqrt(G, out=u)  # (2)
-        if self.eps:
-            u += self.eps
-        xp.divide(g, u, out=u)
-        u *= self.lr  # −u of (2)
-        if v is None:
-            theta -= u  # (3)
-        else:
-            v *= self.momentum  # (4)
-            v -= u
-            theta += v
+        adagrad(theta, g, G, v, **self._settings())
+
+    def _update_rows(self, p: Parameter, *slots: Array) -> None:
+        ids, g, _, looked_up = p.row_grad()
+        adagrad_rows(p.value, ids, g, *slots, **self._settings(), looked_up=looked_up)
+
+    def _settings(self) -> dict[str, float]:
+        return {"lr": self.lr, "momentum": self.momentum, "eps": self.eps}

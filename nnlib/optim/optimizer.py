@@ -6,10 +6,8 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 
 from nnlib.array import Array, array_module
-from nnlib.functional.rows import take_rows
+from nnlib.functional.updates import update_rows, update_whole
 from nnlib.parameter import Parameter
-
-CHUNK = 32_768  # elements that are updated at a time: with state and temporaries they stay in cache
 
 
 class Optimizer:
@@ -66,34 +64,11 @@ class Optimizer:
             p.clear()
 
     def _update_whole(self, theta: Array, g: Array, *slots: Array) -> None:
-        arrays = (theta, g, *slots)
-        if theta.size <= CHUNK or not _in_host_order(arrays):
-            self.rule(*arrays)
-            return
-        arrays = tuple(a.reshape(-1) for a in arrays)
-        for start in range(0, theta.size, CHUNK):
-            self.rule(*[a[start : start + CHUNK] for a in arrays])
+        update_whole(self.rule, theta, g, *slots)
 
     def _update_rows(self, p: Parameter, *slots: Array) -> None:
-        ids, g, _, theta = p.row_grad()  # distinct ids, or the scatter would lose updates
-        if theta is None:
-            theta = take_rows(p.value, ids)
-        tables = (p.value, *slots)
-        if g.size <= CHUNK or not isinstance(g, np.ndarray):
-            self._update_some_rows(tables, ids, g, theta)
-            return
-        n = max(1, CHUNK * len(ids) // g.size)
-        for start in range(0, len(ids), n):
-            part = slice(start, start + n)
-            self._update_some_rows(tables, ids[part], g[part], theta[part])
-
-    def _update_some_rows(
-        self, tables: tuple[Array, ...], ids: Array, g: Array, theta: Array
-    ) -> None:
-        rows = [theta, *[take_rows(slot, ids) for slot in tables[1:]]]
-        self.rule(theta, g, *rows[1:])
-        for table, changed in zip(tables, rows, strict=True):
-            table[ids] = changed
+        ids, g, _, looked_up = p.row_grad()  # distinct ids, or the scatter would lose updates
+        update_rows(self.rule, p.value, ids, g, *slots, looked_up=looked_up)
 
     def arrays(self) -> dict[str, Array]:
         """All that the next step depends on, for a checkpoint: "t", "lr" and each "<i>.<slot>".
@@ -135,7 +110,3 @@ def check_not_negative(name: str, value: float) -> None:
     """Raise a ValueError unless 0 ≤ value < ∞."""
     if not 0 <= value < math.inf:
         raise ValueError(f"{name}={value!r}: it must be finite and not negative")
-
-
-def _in_host_order(arrays: Iterable[Array]) -> bool:
-    return all(isinstance(a, np.ndarray) and a.flags.c_contiguous for a in arrays)

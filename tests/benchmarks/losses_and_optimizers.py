@@ -12,9 +12,10 @@ from collections.abc import Callable
 
 import numpy as np
 
+from nnlib.functional import updates
 from nnlib.functional.ranking import bpr_max_in_logs
 from nnlib.losses import bpr_max, cross_entropy
-from nnlib.optim import SGD, Adagrad, Adam, Optimizer, optimizer
+from nnlib.optim import SGD, Adagrad, Adam, Optimizer
 from nnlib.parameter import Parameter
 
 Run = Callable[[], object]
@@ -67,7 +68,7 @@ def losses(rng: np.random.Generator, runs: int) -> None:
 
 def dense_step(opt: Optimizer, g: np.ndarray, chunk: int) -> Run:
     def run() -> None:
-        optimizer.CHUNK = chunk
+        updates.CHUNK = chunk
         opt.params[0].accumulate(g)
         opt.step()
 
@@ -78,7 +79,7 @@ def row_step(opt: Optimizer, batches: list[np.ndarray], g: np.ndarray, dense: bo
     (p,), turn = opt.params, iter(batches * 100)
 
     def run() -> None:
-        optimizer.CHUNK = 32_768
+        updates.CHUNK = 32_768
         p.accumulate_rows(next(turn), g, distinct=True)
         if dense:
             p.grad, p.rows = p.dense_grad(), []

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nnlib.array import Array
+from nnlib.functional import updates
 from nnlib.optim import (
     SGD,
     Adadelta,
@@ -17,7 +18,6 @@ from nnlib.optim import (
     Optimizer,
     RMSProp,
 )
-from nnlib.optim import optimizer as optimizer_module
 from nnlib.parameter import Parameter
 
 Make = Callable[[list[Parameter]], Optimizer]
@@ -69,7 +69,7 @@ def repeated_ids() -> list[Array]:
 @pytest.mark.parametrize("chunk", [D, 4 * D + 1, 10**6])
 @pytest.mark.parametrize("name", EXACT)
 def test_rows_equal_dense(name: str, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(optimizer_module, "CHUNK", chunk)
+    monkeypatch.setattr(updates, "CHUNK", chunk)
     by_rows, a = run(EXACT[name], repeated_ids(), rows=True)
     dense, b = run(EXACT[name], repeated_ids(), rows=False)
     np.testing.assert_array_equal(by_rows, dense)
@@ -147,7 +147,7 @@ def test_chunks_make_no_difference(name: str, order: str, monkeypatch: pytest.Mo
         return p.value
 
     whole = final()
-    monkeypatch.setattr(optimizer_module, "CHUNK", 4)
+    monkeypatch.setattr(updates, "CHUNK", 4)
     np.testing.assert_array_equal(final(), whole)
 
 

@@ -1,0 +1,44 @@
+"""Kernels for the CPU that stand in for functions of `nnlib.functional` by name.
+
+NumPy makes a pass over memory for every operation; a loop compiled by Numba makes one for all of
+them.  Each kernel is the formula of its reference written as a loop over elements, gives the same
+numbers bit for bit, and takes part only inside
+
+    with compiled_kernels():
+        ...
+
+which is how `fit` runs.  Without Numba (`pip install 'nnlib[fast]'`) the references do the work.
+A kernel is compiled when it first meets arrays of a type, and kept on disk for the next process.
+"""
+
+import importlib.util
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from nnlib.array import COMPILED
+
+
+def numba_problem() -> str | None:
+    """Why no kernel can be compiled, in one clause; None if they can."""
+    if importlib.util.find_spec("numba") is None:
+        return "Numba is not installed (pip install 'nnlib[fast]')"
+    return None
+
+
+@contextmanager
+def compiled_kernels() -> Iterator[None]:
+    """Let the kernels do the work within the block, if Numba is there; blocks may be nested."""
+    before = dict(COMPILED)
+    if numba_problem() is None:
+        from nnlib.compiled import rows, updates
+
+        COMPILED.update(
+            adagrad=updates.adagrad,
+            adagrad_rows=updates.adagrad_rows,
+            distinct=rows.distinct,
+        )
+    try:
+        yield
+    finally:
+        COMPILED.clear()
+        COMPILED.update(before)

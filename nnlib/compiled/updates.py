@@ -1,0 +1,94 @@
+"""Adagrad's update as one loop: each element of θ, G and v is read and written once."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numba import njit
+
+from nnlib.array import Array
+from nnlib.functional import updates
+
+
+def adagrad(
+    theta: Array,
+    g: Array,
+    G: Array,
+    v: Array | None = None,
+    *,
+    lr: float,
+    momentum: float,
+    eps: float,
+) -> None:
+    """`functional.updates.adagrad`."""
+    arrays = (theta, g, G) if v is None else (theta, g, G, v)
+    if not _alike(arrays):
+        updates.adagrad.__wrapped__(  # type: ignore[attr-defined]
+            theta, g, G, v, lr=lr, momentum=momentum, eps=eps
+        )
+        return
+    theta, g, G, *rest = [a.reshape(-1) for a in arrays]
+    number = theta.dtype.type
+    if v is None:
+        _step(theta, g, G, number(lr), number(eps))
+    else:
+        _step_with_momentum(theta, g, G, rest[0], number(lr), number(momentum), number(eps))
+
+
+def adagrad_rows(
+    theta: Array,
+    ids: Array,
+    g: Array,
+    G: Array,
+    v: Array | None = None,
+    *,
+    lr: float,
+    momentum: float,
+    eps: float,
+    looked_up: Array | None = None,
+) -> None:
+    """`functional.updates.adagrad_rows`; needs no rows looked up, for it changes them in place."""
+    arrays = (theta, g, G) if v is None else (theta, g, G, v)
+    if not _alike(arrays):
+        updates.adagrad_rows.__wrapped__(  # type: ignore[attr-defined]
+            theta, ids, g, G, v, lr=lr, momentum=momentum, eps=eps, looked_up=looked_up
+        )
+        return
+    theta, g, G, *rest = [a.reshape(len(a), -1) for a in arrays]
+    number = theta.dtype.type
+    if v is None:
+        _rows(theta, ids, g, G, number(lr), number(eps))
+    else:
+        _rows_with_momentum(theta, ids, g, G, rest[0], number(lr), number(momentum), number(eps))
+
+
+def _alike(arrays: Sequence[Array]) -> bool:
+    """Arrays that a loop can walk through: of one type and in the order of memory."""
+    return all(a.dtype == arrays[0].dtype and a.flags.c_contiguous for a in arrays)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _step(theta, g, G, lr, eps):  # type: ignore[no-untyped-def]
+    for i in range(len(theta)):
+        G[i] += g[i] * g[i]  # (1)
+        theta[i] -= g[i] / (np.sqrt(G[i]) + eps) * lr  # (2) (3)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _step_with_momentum(theta, g, G, v, lr, momentum, eps):  # type: ignore[no-untyped-def]
+    for i in range(len(theta)):
+        G[i] += g[i] * g[i]  # (1)
+        v[i] = momentum * v[i] - g[i] / (np.sqrt(G[i]) + eps) * lr  # (2) (4)
+        theta[i] += v[i]
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _rows(theta, ids, g, G, lr, eps):  # type: ignore[no-untyped-def]
+    for i in range(len(ids)):
+        _step(theta[ids[i]], g[i], G[ids[i]], lr, eps)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _rows_with_momentum(theta, ids, g, G, v, lr, momentum, eps):  # type: ignore[no-untyped-def]
+    for i in range(len(ids)):
+        row = ids[i]
+        _step_with_momentum(theta[row], g[i], G[row], v[row], lr, momentum, eps)
