@@ -32,6 +32,14 @@ def logistic(x: Array, out: Array | None = None) -> Array:
     return y
 
 
+def log_logistic(x: Array) -> Array:
+    """log σ(x) = min(x, 0) − log(1 + e^−|x|): exact where σ(x) underflows, and 0 at x = ∞."""
+    xp = array_module(x)
+    y = xp.minimum(x, 0)
+    y -= xp.log1p(xp.exp(-abs(x)))
+    return y
+
+
 def sigmoid(x: Array) -> tuple[Array, Backward]:
     """Logistic sigmoid:  y = 1 / (1 + e⁻ˣ).
 

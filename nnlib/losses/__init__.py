@@ -19,6 +19,7 @@ from nnlib.losses.classification import (
 )
 from nnlib.losses.ranking import bpr, bpr_max, top1, top1_max
 from nnlib.losses.regression import squared
+from nnlib.losses.sampled import negative_sampling
 
 __all__ = [
     "bpr",
@@ -29,6 +30,7 @@ __all__ = [
     "kl_divergence",
     "logistic",
     "minimax_generator_loss",
+    "negative_sampling",
     "reverse_kl_divergence",
     "soft_cross_entropy",
     "squared",
