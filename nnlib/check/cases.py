@@ -29,10 +29,14 @@ from nnlib.layer import Layer
 from nnlib.layers import (
     GRU,
     AlphaDropout,
+    BagOfWords,
     Dense,
     Dropout,
     Embedding,
+    FixedFeatures,
     GRUCell,
+    LinearEnsemble,
+    PairwiseResidual,
     Residual,
     Scan,
     Sequential,
@@ -143,6 +147,44 @@ def _embedding(rng: np.random.Generator, s: Sizes) -> Subject:
     ids = rng.integers(s.N, size=(s.T, s.B))
     ids[0] = ids[-1]  # repeats
     return Subject(scrambled(Embedding(s.N, s.I, rng=rng), rng), (ids,))
+
+
+def _bag_of_words(rng: np.random.Generator, s: Sizes) -> Subject:
+    lengths = np.append(rng.integers(1, 4, s.T), 0)  # the last text has no word
+    words = rng.integers(s.N, size=lengths.sum())
+    bag = BagOfWords(words, np.append(0, np.cumsum(lengths)), s.N, s.I, rng=rng)
+    ids = np.append(rng.integers(s.T, size=s.B), s.T)
+    return Subject(scrambled(bag, rng), (ids,))
+
+
+def _fixed_features(rng: np.random.Generator, s: Sizes) -> Subject:
+    features = FixedFeatures(rng.normal(size=(s.N, s.I)))
+    dense = scrambled(Dense(s.I, s.O, rng=rng), rng)
+
+    def f(ids: Array) -> tuple[Array, Backward]:
+        x, back_features = features(ids)
+        y, back_dense = dense(x.astype(dense.W.value.dtype))
+        return y, lambda dy: back_features(back_dense(dy))
+
+    return Subject(f, (rng.integers(s.N, size=s.B),), dense)
+
+
+def _linear_ensemble(rng: np.random.Generator, s: Sizes) -> Subject:
+    x, y = rng.normal(size=(s.B, s.I + s.O)), rng.normal(size=(s.B, s.T, s.I + s.O))
+    return Subject(scrambled(LinearEnsemble((s.I, s.O)), rng), (x, y))
+
+
+def _pairwise_residual(rng: np.random.Generator, s: Sizes) -> Subject:
+    D = s.I + s.O
+    unit = PairwiseResidual(LinearEnsemble((s.I, s.O)), s.H, rng=rng)
+    while True:  # until all units are away from their kinks
+        scrambled(unit, rng)
+        x, y = rng.normal(size=(s.B, D)), rng.normal(size=(s.B, s.T, D))
+        W_1, W_2 = np.split(unit.W.value, 2)
+        z = (x @ W_1)[:, None] + y @ W_2 + unit.c.value
+        z_mirror = (x @ W_2)[:, None] + y @ W_1 + unit.c.value
+        if min(abs(z).min(), abs(z_mirror).min()) > 0.01:
+            return Subject(unit, (x, y))
 
 
 def _dropout(
@@ -330,6 +372,10 @@ def _cases() -> Iterable[Case]:
     yield Case("Dense", Dense, _dense)
     yield Case("Dense over time, no bias", Dense, _dense_over_time)
     yield Case("Embedding", Embedding, _embedding)
+    yield Case("BagOfWords", BagOfWords, _bag_of_words)
+    yield Case("FixedFeatures before Dense", FixedFeatures, _fixed_features)
+    yield Case("LinearEnsemble", LinearEnsemble, _linear_ensemble)
+    yield Case("PairwiseResidual", PairwiseResidual, _pairwise_residual)
     for layer in (Dropout, AlphaDropout):
         yield Case(layer.__name__, layer, _dropout(layer, 0.4))
         yield Case(f"{layer.__name__} p=0", layer, _dropout(layer, 0.0))

@@ -1,13 +1,17 @@
 """Layers: parameters and the functions that use them, one concept to a file."""
 
 from nnlib.layers.alpha_dropout import AlphaDropout
+from nnlib.layers.bag_of_words import BagOfWords
 from nnlib.layers.concat import concat
 from nnlib.layers.dense import Dense
 from nnlib.layers.dropout import Dropout
 from nnlib.layers.embedding import Embedding
+from nnlib.layers.fixed_features import FixedFeatures
 from nnlib.layers.gru import GRU
 from nnlib.layers.gru_cell import GRUCell
 from nnlib.layers.gru_step import GRUStep
+from nnlib.layers.linear_ensemble import LinearEnsemble
+from nnlib.layers.pairwise_residual import PairwiseResidual
 from nnlib.layers.product import product
 from nnlib.layers.residual import Residual
 from nnlib.layers.scan import Scan
@@ -16,11 +20,15 @@ from nnlib.layers.sequential import Sequential
 __all__ = [
     "GRU",
     "AlphaDropout",
+    "BagOfWords",
     "Dense",
     "Dropout",
     "Embedding",
+    "FixedFeatures",
     "GRUCell",
     "GRUStep",
+    "LinearEnsemble",
+    "PairwiseResidual",
     "Residual",
     "Scan",
     "Sequential",

@@ -53,10 +53,7 @@ class ItemVectors(Recommender):
 
     def history_vectors(self, table: Array, histories: Histories) -> Array:
         """Σ_t w_t table[x_t] of every history, (B, D); zeros for an empty one."""
-        row, at = histories.positions()
-        age = histories.stop[row] - 1 - at
-        w = self.decay ** age.astype(np.float64)
-        w /= np.bincount(row, w, len(histories))[row]
+        row, at, w = history_weights(histories, self.decay)
         total = np.zeros((len(histories), table.shape[1]), table.dtype)
         vectors = table[histories.items[at]] * w[:, None].astype(table.dtype)
         add_rows(total, row, vectors)
@@ -99,6 +96,15 @@ class ItemVectors(Recommender):
         n = len(self.item_ids_)
         if not len(self.E_) == len(self.O_) == len(self.log_q_) == n:
             raise ValueError(f"the tables do not have a row for each of the {n} items")
+
+
+def history_weights(histories: Histories, decay: float) -> tuple[Array, Array, Array]:
+    """(row, position in `items`, w) of every item of every row, w_t ∝ decay^(n−t), Σ_t w_t = 1."""
+    row, at = histories.positions()
+    age = histories.stop[row] - 1 - at
+    w = decay ** age.astype(np.float64)
+    w /= np.bincount(row, w, len(histories))[row]
+    return row, at, w
 
 
 def check_scoring(score: str, decay: float) -> None:
