@@ -116,7 +116,7 @@ def clustered(vectors: Array, rng: np.random.Generator) -> Tree:
     start, size = np.zeros(1, np.int64), np.array([len(x)])
     while size.max() > 1:
         many = size > 1
-        at = _ranges(start[many], size[many])
+        _, at = _ranges(start[many], size[many])
         order[at] = order[at][_two_means(x[order[at]], size[many], rng)]
         start, size = _split(start, size)
     return _halves(order)
@@ -141,6 +141,51 @@ def from_children(children: Array) -> Tree:
         below = step > 0
         leaf, node = leaf[below], parent[node[below]]
     return Tree(children, path, sign, length)
+
+
+class Cut(NamedTuple):
+    """Paths of a batch in two parts: the nodes below T as columns, the others as a list.
+
+    Shapes
+        top (B, T) int8: +1 or −1 where row b's path goes left or right at node t, 0 elsewhere
+        row, node (n,) and sign (n,) int8: row b's deeper nodes, row by row from the top down
+    """
+
+    top: Array
+    row: Array
+    node: Array
+    sign: Array
+
+
+class CutPaths(NamedTuple):
+    """All paths of a tree cut at node T, see `Cut`; leaf v's deeper nodes are at start_v … start_{v+1}.
+
+    Shapes
+        top (V, T) int8 · start (V + 1,) · node (n,), sign (n,) int8
+    """
+
+    top: Array
+    start: Array
+    node: Array
+    sign: Array
+
+    def of(self, target: Array) -> Cut:
+        """The paths of these leaves (B,)."""
+        first, size = self.start[target], self.start[target + 1] - self.start[target]
+        row, at = _ranges(first, size)
+        return Cut(self.top.take(target, axis=0), row, self.node.take(at), self.sign.take(at))
+
+
+def cut_paths(tree: Tree, n_top: int) -> CutPaths:
+    """The paths cut at node T = `n_top`: 0 leaves all to the list, 63 is six levels of a balanced tree."""
+    T = min(n_top, tree.n_inner)
+    used = tree.sign != 0
+    leaf, step = np.nonzero(used & (tree.path < T))
+    top = np.zeros((tree.n_leaves, T), np.int8)
+    top[leaf, tree.path[leaf, step]] = tree.sign[leaf, step]
+    deeper = used & (tree.path >= T)
+    start = np.concatenate([[0], np.cumsum(deeper.sum(axis=1))])
+    return CutPaths(top, start, tree.path[deeper], tree.sign[deeper])
 
 
 def levels(children: Array) -> list[Array]:
@@ -187,10 +232,12 @@ def _split(start: Array, size: Array) -> tuple[Array, Array]:
     return starts[halves > 0], halves[halves > 0]
 
 
-def _ranges(start: Array, size: Array) -> Array:
-    """start₀, start₀ + 1, …, start₀ + size₀ − 1, start₁, …"""
-    first = np.cumsum(size) - size
-    return np.arange(size.sum()) + np.repeat(start - first, size)
+def _ranges(start: Array, size: Array) -> tuple[Array, Array]:
+    """Which range, and what: start₀, start₀ + 1, …, start₀ + size₀ − 1, start₁, …"""
+    xp = array_module(start)
+    end = xp.cumsum(size)
+    which = xp.repeat(xp.arange(len(size)), size)
+    return which, xp.arange(len(which)) + (start - end + size)[which]
 
 
 def _two_means(x: Array, size: Array, rng: np.random.Generator) -> Array:
