@@ -38,7 +38,8 @@ MAY_IMPORT: dict[str, set[str]] = {
 FURTHER: dict[str, set[str]] = {
     "nnlib.check.cases": {"functional", "layers", "losses", "models"},
 }
-SHARED_BASES = {"Recommender", "ItemVectors"}  # what models are made of, no models themselves
+# What models are made of, no models themselves.
+SHARED_BASES = {"Recommender", "ItemVectors", "PairModel"}
 # Models do not import one another, except these: child → parents.
 MODEL_PARENTS: dict[str, set[str]] = {
     "nnlib.models.baselines.vsknn": {"nnlib.models.baselines.session_knn"},
@@ -69,7 +70,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
 EAGER: dict[str, tuple[str, ...]] = {
     "cupy": ("nnlib.cuda",),
     "cupyx": ("nnlib.cuda",),
-    "numba": ("nnlib.compiled.rows", "nnlib.compiled.updates"),
+    "numba": ("nnlib.compiled",),
     "rich": ("nnlib.cli",),
     "typer": ("nnlib.cli",),
 }

@@ -10,18 +10,24 @@ from nnlib.models.baselines.popularity import Popularity
 from nnlib.models.baselines.session_knn import SessionKNN
 from nnlib.models.baselines.session_popularity import SessionPopularity
 from nnlib.models.baselines.vsknn import VSKNN
+from nnlib.models.embeddings.bagged_prod2vec import BaggedProd2Vec
+from nnlib.models.embeddings.item2vec import Item2Vec
+from nnlib.models.embeddings.prod2vec import Prod2Vec
 from nnlib.models.session.gru4rec import GRU4Rec
 from nnlib.storage import read_arrays
 
 __all__ = [
     "MODELS",
     "VSKNN",
+    "BaggedProd2Vec",
     "BayesCeiling",
     "GRU4Rec",
+    "Item2Vec",
     "ItemKNN",
     "Markov",
     "NotFittedError",
     "Popularity",
+    "Prod2Vec",
     "Recommender",
     "Session",
     "SessionKNN",
@@ -30,11 +36,14 @@ __all__ = [
 ]
 
 MODELS: dict[str, type[Recommender]] = {  # what can be trained and saved, by name
+    "BaggedProd2Vec": BaggedProd2Vec,
     "BayesCeiling": BayesCeiling,
     "GRU4Rec": GRU4Rec,
+    "Item2Vec": Item2Vec,
     "ItemKNN": ItemKNN,
     "Markov": Markov,
     "Popularity": Popularity,
+    "Prod2Vec": Prod2Vec,
     "SessionKNN": SessionKNN,
     "SessionPopularity": SessionPopularity,
     "VSKNN": VSKNN,

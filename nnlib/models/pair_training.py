@@ -18,8 +18,9 @@ import numpy as np
 
 from nnlib.array import Array, Backward, array_module
 from nnlib.data import Interactions, PopularitySampler
-from nnlib.functional.activations import logistic
+from nnlib.functional.activations import log_logistic, logistic
 from nnlib.functional.rows import take_rows
+from nnlib.functional.sgns import sgns_expected
 from nnlib.layer import Layer
 from nnlib.layers.sizes import check_sizes
 from nnlib.models.base import Recommender
@@ -28,6 +29,7 @@ from nnlib.optim import Adagrad
 from nnlib.parameter import Parameter
 
 SHARED = 64  # negatives that a batch shares, unless told otherwise
+EXACT_ITEMS = 5_000  # of which the tables of all pairs take some 400 MB
 
 Pairs: TypeAlias = Iterator[tuple[Array, ...]]  # (centre, context) or (centre, context, weight)
 
@@ -70,9 +72,9 @@ class SampledOutput(Layer):
         o, o_noise = take_rows(O.value, target), take_rows(O.value, negatives)
         s, s_noise = xp.einsum("bd,bd->b", h, o), h @ o_noise.T  # (1)
         p, p_noise = logistic(s), logistic(s_noise)
-        s_noise[target[:, None] == negatives] = -np.inf  # σ = 0 and log σ(−s) = 0: skipped
-        p_noise[target[:, None] == negatives] = 0
-        losses = _softplus(-s) + scale * _softplus(s_noise).sum(axis=1)
+        others = target[:, None] != negatives
+        p_noise *= others
+        losses = -log_logistic(s) - scale * (others * log_logistic(-s_noise)).sum(axis=1)
         w = xp.full_like(s, 1 / n_rows) if weight is None else weight.astype(h.dtype) / n_rows
         loss = xp.asarray(w @ losses)  # (2)
 
@@ -124,7 +126,7 @@ class PairVectors(Layer):
 
 def train_pairs(
     model: Recommender,
-    net: PairVectors,
+    net: Layer,
     pairs: Callable[[np.random.Generator], Pairs],
     sampler: PopularitySampler,
     train: Interactions,
@@ -145,6 +147,7 @@ def train_pairs(
 
     Arguments
         model: gives `epochs`, its settings and its name to `Epochs`
+        net: (centre, context, negatives, weight) → loss, backward, as `PairVectors` is
         pairs: called once an epoch with a generator of its own: batches of codes (centre, context)
             or (centre, context, weight)
         sampler: of the negatives
@@ -179,12 +182,62 @@ def train_pairs(
     return run.losses
 
 
+def train_exact(
+    model: Recommender,
+    net: PairVectors,
+    counts: Array,
+    q: Array,
+    train: Interactions,
+    *,
+    lr: float,
+    progress: bool = False,
+    checkpoint: str | Path | None = None,
+    resume: bool = False,
+) -> list[float]:
+    """Train `net` on the expectation of the loss: `model.epochs` steps of Adagrad on all pairs.
+
+    Nothing is drawn, so there is no noise; a step costs three products (N, N) by (N, D) whatever
+    the number of pairs.  Returns the loss of each step, a mean over pairs.
+
+    Shapes
+        counts (N, N), the weight of each pair · q (N,), the noise
+    Arguments
+        others as of `train_pairs`
+    """
+    E, O = net.E, net.output.O
+    counts, q = counts.astype(E.value.dtype), q.astype(E.value.dtype)
+    optimizer = Adagrad(net.parameters(), lr)
+    n = int(counts.sum())
+    run = Epochs(
+        model,
+        net,
+        optimizer,
+        train,
+        events=n,
+        progress=progress,
+        checkpoint=checkpoint,
+        resume=resume,
+    )
+    for _ in run:
+        loss, backward = sgns_expected(E.value, O.value, counts, net.output.negatives, q)
+        dE, dO = backward(len(q))  # so that a row's gradient does not shrink with N
+        E.accumulate(dE)
+        O.accumulate(dO)
+        optimizer.step()
+        run.record(loss, n)
+    return run.losses
+
+
+def pair_counts(pairs: Pairs, n_items: int) -> Array:
+    """The summed weight of every (centre, context), (N, N) float64."""
+    counts = np.zeros(n_items * n_items)
+    for centre, context, *weight in pairs:
+        # bincount over all N² cells for each batch would cost more than the batch
+        cell, place = np.unique(centre * n_items + context, return_inverse=True)
+        counts[cell] += np.bincount(place, *weight)
+    return counts.reshape(n_items, n_items)
+
+
 def word2vec_init(rng: np.random.Generator, n_rows: int, n_factors: int) -> Array:
     """U(−½, ½) / D, (n_rows, D) float32: how word2vec starts its input vectors."""
     return (rng.random((n_rows, n_factors), np.float32) - 0.5) / n_factors
-
-
-def _softplus(x: Array) -> Array:
-    """log(1 + eˣ), also of −∞."""
-    xp = array_module(x)
-    return xp.maximum(x, 0) + xp.log1p(xp.exp(-abs(x)))
