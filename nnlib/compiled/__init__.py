@@ -1,8 +1,9 @@
 """Kernels for the CPU that stand in for functions of `nnlib.functional` by name.
 
 NumPy makes a pass over memory for every operation; a loop compiled by Numba makes one for all of
-them.  Each kernel is the formula of its reference written as a loop over elements, gives the same
-numbers bit for bit, and takes part only inside
+them.  Each kernel is the formula of its reference written as a loop over elements and gives the
+same numbers bit for bit, except that `coalesce` may add in another order.  It takes part only
+inside
 
     with compiled_kernels():
         ...
@@ -30,12 +31,15 @@ def compiled_kernels() -> Iterator[None]:
     """Let the kernels do the work within the block, if Numba is there; blocks may be nested."""
     before = dict(COMPILED)
     if numba_problem() is None:
-        from nnlib.compiled import rows, updates
+        from nnlib.compiled import gru_step, rows, updates
 
         COMPILED.update(
             adagrad=updates.adagrad,
             adagrad_rows=updates.adagrad_rows,
+            coalesce=rows.coalesce,
             distinct=rows.distinct,
+            gru_step_after_backward=gru_step.gru_step_after_backward,
+            gru_step_before_backward=gru_step.gru_step_before_backward,
         )
     try:
         yield

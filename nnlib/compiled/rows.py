@@ -26,3 +26,24 @@ def _distinct(ids, scratch):  # type: ignore[no-untyped-def]
     for i in range(len(ids)):
         place[i] = place[scratch[ids[i]]]
     return unique, place, n
+
+
+def coalesce(ids: Array, values: Array) -> tuple[Array, Array]:
+    """`functional.rows.coalesce`, which adds in another order where an id occurs thrice or more."""
+    order = ids.argsort(kind="stable")
+    unique, sums, n = _coalesce(ids, order, values.reshape(len(ids), -1))
+    return unique[:n], sums[:n].reshape(n, *values.shape[1:])
+
+
+@njit(cache=True, nogil=True)
+def _coalesce(ids, order, values):  # type: ignore[no-untyped-def]
+    unique, sums = np.empty_like(ids), np.empty_like(values)
+    n = 0
+    for i in order:
+        if n == 0 or ids[i] != unique[n - 1]:
+            unique[n] = ids[i]
+            sums[n] = values[i]
+            n += 1
+        else:
+            sums[n - 1] += values[i]
+    return unique, sums, n
