@@ -6,7 +6,7 @@ from typing import Any
 from nnlib.cli.terminal import AsJson, console, print_json
 
 PACKAGES = ("numpy", "polars", "matplotlib", "safetensors", "typer", "rich")
-OPTIONAL = ("scipy", "cupy-cuda12x", "cupy-cuda13x", "jupyter", "torch")
+OPTIONAL = ("numba", "scipy", "cupy-cuda12x", "cupy-cuda13x", "jupyter", "torch")
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -27,6 +27,8 @@ def doctor(as_json: AsJson = False) -> None:
     out.print(f"processor  {report['cores']} core(s), {', '.join(report['simd']) or 'no SIMD'}")
     out.print(f"BLAS       {blas['name']} {blas['version']}{kernel}{threads}")
     out.print(f"           float32 products: {report['gflops']:.0f} GFLOP/s (768 × 768)")
+    kernels = report["kernels"]["problem"] or "compiled by Numba"
+    out.print(f"kernels    {escape(kernels)}", soft_wrap=True)
     out.print(f"GPU        {escape(gpu['name'] or 'none: ' + gpu['problem'])}", soft_wrap=True)
     for sentence in report["warnings"]:
         out.print(f"[yellow]warning[/]    {escape(sentence)}", soft_wrap=True)
@@ -42,6 +44,7 @@ def examine() -> dict[str, Any]:
     from nnlib import __version__
     from nnlib.array import gpu_problem
     from nnlib.cli.blas import cores, cpu_features, loaded_blas, obstacles, product_speed
+    from nnlib.compiled import numba_problem
 
     blas, features, problem = loaded_blas(), cpu_features(), gpu_problem()
     return {
@@ -53,6 +56,7 @@ def examine() -> dict[str, Any]:
         "simd": features,
         "blas": vars(blas),
         "gflops": round(product_speed(), 1),
+        "kernels": {"problem": numba_problem()},
         "gpu": {"name": None if problem else _gpu_name(), "problem": problem},
         "warnings": obstacles(os.environ, blas, features, cores()),
     }
