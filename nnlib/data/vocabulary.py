@@ -34,7 +34,7 @@ class Vocabulary:
     def __post_init__(self) -> None:
         if self.counts.ndim != 1 or self.ids.shape != self.counts.shape:
             raise DataError(f"{len(self.ids)} ids and {len(self.counts)} counts: one for each")
-        counts = _whole_counts(self.counts, lambda i: f"the count of {self.ids[i]!r}")
+        counts = _whole_counts(self.counts, lambda i: f"the count of {self.ids.tolist()[i]!r}")
         object.__setattr__(self, "counts", counts)
         if len(self._code) < len(self.ids):
             twice = Counter(self.ids.tolist()).most_common(1)[0][0]

@@ -282,12 +282,12 @@ def _reach(n: int, window: int, dynamic: bool, rng: np.random.Generator) -> Arra
 
 
 def _check_window(name: str, window: int) -> None:
-    if window != int(window) or window < 1:
+    if not (window >= 1 and window == window // 1 and window < np.inf):
         raise ValueError(f"{name}={window}: it must be a whole number, at least 1")
 
 
 def _check_batch_size(batch_size: int) -> None:
-    if batch_size != int(batch_size) or batch_size < 1:
+    if not (batch_size >= 1 and batch_size == batch_size // 1):
         raise ValueError(f"batch_size={batch_size}: it must be a whole number, at least 1")
 
 
