@@ -43,6 +43,7 @@ SHARED_BASES = {"Recommender", "ItemVectors", "PairModel"}
 # Models do not import one another, except these: child → parents.
 MODEL_PARENTS: dict[str, set[str]] = {
     "nnlib.models.baselines.vsknn": {"nnlib.models.baselines.session_knn"},
+    "nnlib.models.embeddings.meta_prod2vec": {"nnlib.models.embeddings.prod2vec"},
 }
 
 NEVER = {"torch", "pandas", "tensorflow", "jax", "sklearn", "lessons", "tests"}

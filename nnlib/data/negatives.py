@@ -13,17 +13,21 @@ class PopularitySampler:
     α = 0 draws uniformly, α = 1 by popularity.  Drawing uses the alias method: a uniform slot i and
     a uniform number decide between item i and its alias, two look-ups however many items there are.
 
+    An item without events is never drawn, whatever α.
+
     Shapes
-        support (N,) counts > 0
+        support (N,) counts ≥ 0
     Arguments
         support: how often each item occurs
-        alpha: exponent ≥ 0
+        alpha: exponent; below 0 rare items are drawn more often
     Source
         Walker 1977; Vose 1991.  Slots and thresholds are rounded to multiples of 2⁻³².
     """
 
     def __init__(self, support: Array, alpha: float, device: Device = "cpu") -> None:
-        weights = np.asarray(support, np.float64) ** alpha
+        support = np.asarray(support, np.float64)
+        weights = np.zeros_like(support)
+        weights[support > 0] = support[support > 0] ** alpha
         self.probabilities = weights / weights.sum()
         threshold, alias = _alias_table(self.probabilities)
         self.threshold, self.alias = to_device(threshold, device), to_device(alias, device)
@@ -56,4 +60,7 @@ def _alias_table(probabilities: Array) -> tuple[Array, Array]:
         share[high] -= 1 - share[low]
         if share[high] < 1:
             small.append(large.pop())
+    never = probabilities == 0  # also if rounding has used up `large` before their turn
+    threshold[never] = 0
+    alias[never] = np.argmax(probabilities)
     return threshold, alias

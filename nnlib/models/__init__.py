@@ -11,7 +11,9 @@ from nnlib.models.baselines.session_knn import SessionKNN
 from nnlib.models.baselines.session_popularity import SessionPopularity
 from nnlib.models.baselines.vsknn import VSKNN
 from nnlib.models.embeddings.bagged_prod2vec import BaggedProd2Vec
+from nnlib.models.embeddings.content2vec import Content2Vec
 from nnlib.models.embeddings.item2vec import Item2Vec
+from nnlib.models.embeddings.meta_prod2vec import MetaProd2Vec
 from nnlib.models.embeddings.prod2vec import Prod2Vec
 from nnlib.models.session.gru4rec import GRU4Rec
 from nnlib.storage import read_arrays
@@ -21,10 +23,12 @@ __all__ = [
     "VSKNN",
     "BaggedProd2Vec",
     "BayesCeiling",
+    "Content2Vec",
     "GRU4Rec",
     "Item2Vec",
     "ItemKNN",
     "Markov",
+    "MetaProd2Vec",
     "NotFittedError",
     "Popularity",
     "Prod2Vec",
@@ -38,10 +42,12 @@ __all__ = [
 MODELS: dict[str, type[Recommender]] = {  # what can be trained and saved, by name
     "BaggedProd2Vec": BaggedProd2Vec,
     "BayesCeiling": BayesCeiling,
+    "Content2Vec": Content2Vec,
     "GRU4Rec": GRU4Rec,
     "Item2Vec": Item2Vec,
     "ItemKNN": ItemKNN,
     "Markov": Markov,
+    "MetaProd2Vec": MetaProd2Vec,
     "Popularity": Popularity,
     "Prod2Vec": Prod2Vec,
     "SessionKNN": SessionKNN,

@@ -40,6 +40,11 @@ CASES = {
     "Item2Vec": ({"epochs": 5, "n_factors": 24}, 0.15),
     "Prod2Vec": ({"variant": "cluster", "n_factors": 24, "epochs": 8}, 0.1),
     "BaggedProd2Vec": ({"basket": "sum", "n_factors": 24, "reach": 2}, 0.1),
+    "MetaProd2Vec": ({"n_factors": 24, "epochs": 4, "weights": (1.0, 0.5, 0.5, 0.0, 1.0)}, 0.15),
+    "Content2Vec": (
+        {"n_factors": 24, "n_hidden": 8, "epochs": 3, "pretrain_epochs": 1, "merge_epochs": 1},
+        0.15,
+    ),
     "GRU4Rec": (
         {"hidden": (48,), "n_sample": 64, "batch_size": 16, "epochs": 5, "lr": 0.1, "seed": 1,
          "sample_alpha": 0.0, "dropout_hidden": 0.2, "embedding": None},

@@ -24,6 +24,15 @@ def test_extreme_popularity():
     assert (sampler.draw(np.random.default_rng(0), 10_000) == 1).all()
 
 
+@pytest.mark.parametrize("alpha", [-0.5, 0.0, 0.75])
+def test_an_item_without_events_is_never_drawn(alpha):
+    support = np.random.default_rng(0).integers(0, 4, 300)
+    sampler = PopularitySampler(support, alpha)
+    drawn = np.bincount(sampler.draw(np.random.default_rng(1), 300_000), minlength=300)
+    np.testing.assert_array_equal(drawn == 0, support == 0)
+    np.testing.assert_array_equal(sampler.probabilities == 0, support == 0)
+
+
 def test_one_item():
     sampler = PopularitySampler(np.array([5]), 0.5)
     assert sampler.draw(np.random.default_rng(0), 3).tolist() == [0, 0, 0]
