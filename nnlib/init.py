@@ -73,6 +73,11 @@ def uniform(bound: float) -> Init:
     return lambda rng, shape: rng.uniform(-bound, bound, shape).astype(np.float32)
 
 
+def zeros(rng: np.random.Generator, shape: Sequence[int]) -> Array:
+    """0, for an output table whose inputs are random: its rows part at the first step."""
+    return np.zeros(shape, np.float32)
+
+
 def scaled(init: Init, factor: float) -> Init:
     """`factor` times what `init` draws: scaled(glorot, 4) makes up for the sigmoid's slope of ¼."""
     return lambda rng, shape: init(rng, shape) * np.float32(factor)

@@ -17,7 +17,8 @@ from nnlib.check.contract import check_contract
 from nnlib.check.gradients import check_gradients
 from nnlib.check.report import GradientReport
 from nnlib.check.subject import Function, Parameters
-from nnlib.functional import activations
+from nnlib.functional import activations, trees
+from nnlib.functional import hierarchical_softmax as by_tree
 from nnlib.functional.gru_sequence import gru_sequence, gru_sequence_backward
 from nnlib.functional.gru_step import (
     gru_step_after,
@@ -25,6 +26,7 @@ from nnlib.functional.gru_step import (
     gru_step_before,
     gru_step_before_backward,
 )
+from nnlib.functional.sgns import sgns_expected
 from nnlib.layer import Layer
 from nnlib.layers import (
     GRU,
@@ -35,6 +37,7 @@ from nnlib.layers import (
     Embedding,
     FixedFeatures,
     GRUCell,
+    HierarchicalSoftmax,
     LinearEnsemble,
     PairwiseResidual,
     Residual,
@@ -289,6 +292,75 @@ def _gru_step_pair(reset: str) -> Callable[[np.random.Generator, Sizes], Subject
     return make
 
 
+def _tree(rng: np.random.Generator, s: Sizes) -> trees.Tree:
+    """A tree with N inner nodes, of uneven depth."""
+    return trees.huffman(rng.integers(1, 9, s.N + 1) ** 2)
+
+
+def _hierarchical_softmax(rng: np.random.Generator, s: Sizes) -> Subject:
+    tree, target = _tree(rng, s), rng.integers(s.N + 1, size=s.B)
+    path, sign = tree.path[target], tree.sign[target]
+
+    def f(h: Array, O: Array) -> tuple[Array, Backward]:
+        losses, saved = by_tree.hierarchical_softmax(h, O, path, sign)
+
+        def backward(dlosses: Array) -> tuple[Array, Array]:
+            dh, values = by_tree.hierarchical_softmax_backward(dlosses, saved)
+            dO = np.zeros_like(O)
+            np.add.at(dO, path, values)
+            return dh, dO
+
+        return losses, backward
+
+    return Subject(f, (rng.normal(size=(s.B, s.H)), rng.normal(size=(s.N, s.H))))
+
+
+def _hierarchical_softmax_cut(
+    n_top: int,
+) -> Callable[[np.random.Generator, Sizes], Subject]:
+    def make(rng: np.random.Generator, s: Sizes) -> Subject:
+        paths = trees.cut_paths(_tree(rng, s), n_top)
+        cut = paths.of(rng.integers(s.N + 1, size=s.B))
+
+        def f(h: Array, O: Array) -> tuple[Array, Backward]:
+            losses, saved = by_tree.hierarchical_softmax_cut(h, O, cut)
+
+            def backward(dlosses: Array) -> tuple[Array, Array]:
+                dh, dtop, nodes, dnodes = by_tree.hierarchical_softmax_cut_backward(dlosses, saved)
+                dO = np.zeros_like(O)
+                dO[: len(dtop)], dO[nodes] = dtop, dnodes
+                return dh, dO
+
+            return losses, backward
+
+        return Subject(f, (rng.normal(size=(s.B, s.H)), rng.normal(size=(s.N, s.H))))
+
+    return make
+
+
+def _hierarchical_softmax_layer(rng: np.random.Generator, s: Sizes) -> Subject:
+    layer = scrambled(HierarchicalSoftmax(_tree(rng, s), s.H, rng=rng, n_top=2), rng)
+    target = rng.integers(s.N + 1, size=s.B)
+    return Subject(lambda h: layer(h, target), (rng.normal(size=(s.B, s.H)),), layer)
+
+
+def _sgns_expected(rng: np.random.Generator, s: Sizes) -> Subject:
+    counts, q = rng.integers(1, 5, (s.N, s.N)), rng.dirichlet(np.ones(s.N))
+    tables = rng.normal(size=(2, s.N, s.H))
+    return Subject(lambda E, O: sgns_expected(E, O, counts, 2.5, q), tuple(tables))
+
+
+def _negative_sampling(
+    weighted: bool,
+) -> Callable[[np.random.Generator, Sizes], Subject]:
+    def make(rng: np.random.Generator, s: Sizes) -> Subject:
+        weight = 0.5 + rng.random(s.B) if weighted else None
+        f = lambda positive, negative: losses.negative_sampling(positive, negative, weight)
+        return Subject(f, (rng.normal(0, 2, s.B), rng.normal(0, 2, (s.B, s.N))))
+
+    return make
+
+
 def _loss(
     f: Function,
     name: str,
@@ -358,6 +430,10 @@ def _loss_cases() -> Iterable[Case]:
         yield _loss(f, f.__name__, _column)
         yield _loss(f, f"{f.__name__} count", _column_and_counts)
         yield _loss(f, f"{f.__name__} far from 0", _column_and_counts, far)
+    for weighted in (False, True):
+        name = "negative_sampling weight" if weighted else "negative_sampling"
+        yield Case(name, losses.negative_sampling, _negative_sampling(weighted))
+    yield Case("sgns_expected", sgns_expected, _sgns_expected)
     for centre in (0.0, far):
         options = {"centre": centre, "regularization": 0.01}
         name = f"bpr_max regularization=0.01 around {centre:.0f}"
@@ -391,6 +467,11 @@ def _cases() -> Iterable[Case]:
         yield Case(f"GRUStep reset={reset}", GRUStep, _gru_step(reset))
     yield Case("gru_step_before", gru_step_before, _gru_step_pair("before"))
     yield Case("gru_step_after", gru_step_after, _gru_step_pair("after"))
+    yield Case("hierarchical_softmax", by_tree.hierarchical_softmax, _hierarchical_softmax)
+    for n_top in (0, 2, 63):
+        name = f"hierarchical_softmax_cut n_top={n_top}"
+        yield Case(name, by_tree.hierarchical_softmax_cut, _hierarchical_softmax_cut(n_top))
+    yield Case("HierarchicalSoftmax", HierarchicalSoftmax, _hierarchical_softmax_layer)
     yield from _loss_cases()
 
 

@@ -12,11 +12,10 @@ path passes, by a matrix product, and looks up only what is deeper.
 
 from typing import NamedTuple
 
-import numpy as np
-
 from nnlib.array import Array, array_module, fusable
 from nnlib.functional.activations import log_logistic, logistic
-from nnlib.functional.rows import add_rows, coalesce, take_rows
+from nnlib.functional.rows import take_rows
+from nnlib.functional.sparse_products import sparse_product, transposed_product
 from nnlib.functional.trees import Cut, Tree, levels
 
 
@@ -62,11 +61,10 @@ class CutSaved(NamedTuple):
     """What the backward needs of `hierarchical_softmax_cut`."""
 
     h: Array  # (B, D)
-    O_top: Array  # (T, D)
-    vectors: Array  # (n, D) of the deeper nodes
+    O: Array  # (V − 1, D)
     cut: Cut
     x_top: Array  # (B, T) s ⊙ a
-    x: Array  # (n,)
+    x: Array  # (n,) s ⊙ a
 
 
 @fusable
@@ -74,30 +72,110 @@ def hierarchical_softmax_cut(h: Array, O: Array, cut: Cut) -> tuple[Array, CutSa
     """`hierarchical_softmax` with the first T nodes as a dense block.
 
         (1) a_bt = O_t · h_b                                          t < T, on b's path or not
-        (2) a_i  = O_{node_i} · h_{row_i}                             deeper nodes, one after another
+        (2) a_i  = O_{node_i} · h_{row_i}                             the deeper nodes of all rows
         (3) L_b  = −Σ_{t: s_bt ≠ 0} log σ(s_bt a_bt) − Σ_{i: row_i = b} log σ(s_i a_i)
     Shapes
         h (B, D) · O (V − 1, D) · cut: of each row's target, `CutPaths.of` → losses (B,)
     """
     xp = array_module(h)
-    O_top = O[: cut.top.shape[1]]
-    x_top = cut.top * (h @ O_top.T)  # (1)
-    losses = -xp.where(cut.top != 0, log_logistic(x_top), 0).sum(axis=1)  # (3)
-    vectors = take_rows(O, cut.node)
-    x = cut.sign * xp.einsum("nd,nd->n", vectors, take_rows(h, cut.row))  # (2)
-    losses -= xp.bincount(cut.row, log_logistic(x), len(h)).astype(h.dtype)  # (3)
-    return losses, CutSaved(h, O_top, vectors, cut, x_top, x)
+    x_top = cut.top * (h @ O[: cut.top.shape[1]].T)  # (1)
+    x = cut.sign * xp.einsum("nd,nd->n", take_rows(O, cut.node), take_rows(h, cut.row))  # (2)
+    losses = xp.bincount(cut.row, -log_logistic(x), len(h)).astype(h.dtype)  # (3)
+    losses -= xp.where(cut.top != 0, log_logistic(x_top), 0).sum(axis=1)  # (3)
+    return losses, CutSaved(h, O, cut, x_top, x)
 
 
 @fusable
 def hierarchical_softmax_cut_backward(
     dlosses: Array, saved: CutSaved
 ) -> tuple[Array, Array, Array, Array]:
-    """dh (B, D); dO of the top (T, D); distinct deeper nodes (m,) and dO of those (m, D)."""
-    h, O_top, vectors, cut, x_top, x = saved
+    """dh (B, D); dO of the top (T, D); the distinct deeper nodes (m,) and dO of those (m, D)."""
+    h, O, cut, x_top, x = saved
+    nodes, index = array_module(h).unique(cut.node, return_inverse=True)
     da = cut.sign * -logistic(-x) * dlosses[cut.row]  # (3)
     da_top = cut.top * -logistic(-x_top) * dlosses[:, None]  # (3)
-    dh = da_top @ O_top  # (1)
-    ids, values = coalesce(cut.node, take_rows(h, cut.row) * da[:, None])  # (2)
-    add_rows(dh, cut.row, vectors * da[:, None])  # (2)
-    return dh, da_top.T @ h, ids, values  # (1)
+    dh = sparse_product(da, index, cut.offsets, take_rows(O, nodes))  # (2)
+    dO = transposed_product(da, index, cut.offsets, h, len(nodes))  # (2)
+    dh += da_top @ O[: cut.top.shape[1]]  # (1)
+    return dh, da_top.T @ h, nodes, dO  # (1)
+
+
+def log_probabilities(h: Array, O: Array, tree: Tree) -> Array:
+    """log p(v|h) of all items at once: every node once, then sums down the tree, level by level.
+
+    Shapes
+        h (B, D) · O (V − 1, D) → log p (B, V), rows of probabilities that sum to 1
+    """
+    xp, n = array_module(h), tree.n_inner
+    a = O @ h.T
+    right = log_logistic(-a)
+    left = log_logistic(a)
+    log_p = xp.zeros((n + tree.n_leaves, len(h)), a.dtype)
+    for nodes in levels(tree.children):
+        log_p[tree.children[nodes, 0]] = log_p[nodes] + left[nodes]
+        log_p[tree.children[nodes, 1]] = log_p[nodes] + right[nodes]
+    return log_p[n:].T
+
+
+def top_k(h: Array, O: Array, tree: Tree, k: int) -> tuple[Array, Array]:
+    """The k likeliest items of each row and their log-probabilities, by branch and bound.
+
+    The probability of a node bounds that of every leaf below it.  So the k-th best leaf that a
+    search down the tree has met with, keeping k nodes of each level, tells which subtrees can hold
+    nothing better; a second walk enters only the others.  What is saved depends on how sure the
+    model is: of flat distributions every node is visited.
+
+    Shapes
+        h (B, D) · O (V − 1, D) → items (B, k) int, best first, equal ones by number;
+        log p (B, k).  If k > V, k = V.
+    """
+    xp, k = array_module(h), min(k, tree.n_leaves)
+    found = _beam(h, O, tree, k)
+    # Sums in another order may differ in their last bits, which must not cost an item its place.
+    slack = 100 * float(xp.finfo(h.dtype).eps)
+    bound = found - slack * (1 - found)
+    row, node = xp.arange(len(h)), xp.zeros(len(h), tree.children.dtype)
+    log_p = xp.zeros(len(h), h.dtype)
+    rows, leaves, values = [], [], []
+    while len(row):
+        row, node, log_p = _descend(h, O, tree, row, node, log_p)
+        keep = log_p >= bound[row]
+        leaf, inner = keep & (node >= tree.n_inner), keep & (node < tree.n_inner)
+        rows.append(row[leaf])
+        leaves.append(node[leaf] - tree.n_inner)
+        values.append(log_p[leaf])
+        row, node, log_p = row[inner], node[inner], log_p[inner]
+    row, item, log_p = xp.concatenate(rows), xp.concatenate(leaves), xp.concatenate(values)
+    order = xp.lexsort(xp.stack([item.astype(xp.float64), -log_p, row]))
+    first = xp.searchsorted(row[order], xp.arange(len(h)))
+    best = order[first[:, None] + xp.arange(k)]
+    return item[best], log_p[best]
+
+
+def _beam(h: Array, O: Array, tree: Tree, k: int) -> Array:
+    """The log-probability of the k-th best leaf that a beam of k nodes finds, (B,)."""
+    xp, B, n = array_module(h), len(h), tree.n_inner
+    node, log_p = xp.zeros((B, 1), tree.children.dtype), xp.zeros((B, 1), h.dtype)
+    while (node < n).any():
+        row, at = xp.nonzero(node < n)
+        _, child, child_log_p = _descend(h, O, tree, row, node[row, at], log_p[row, at])
+        wider = xp.full((B, 2 * node.shape[1]), -xp.inf, h.dtype)
+        place = xp.zeros(wider.shape, node.dtype) + n
+        wider[:, ::2], place[:, ::2] = log_p, node
+        for side in (0, 1):
+            wider[row, 2 * at + side] = child_log_p[side::2]
+            place[row, 2 * at + side] = child[side::2]
+        keep = xp.argpartition(-wider, min(k, wider.shape[1]) - 1, axis=1)[:, :k]
+        node = xp.take_along_axis(place, keep, axis=1)
+        log_p = xp.take_along_axis(wider, keep, axis=1)
+    return log_p.min(axis=1)
+
+
+def _descend(
+    h: Array, O: Array, tree: Tree, row: Array, node: Array, log_p: Array
+) -> tuple[Array, Array, Array]:
+    """Both children of each (row, node), one after the other, with their log-probabilities."""
+    xp = array_module(h)
+    a = xp.einsum("nd,nd->n", take_rows(O, node), take_rows(h, row))
+    both = xp.stack([log_p + log_logistic(a), log_p + log_logistic(-a)], axis=1)
+    return xp.repeat(row, 2), tree.children[node].ravel(), both.ravel()

@@ -148,17 +148,19 @@ class Cut(NamedTuple):
 
     Shapes
         top (B, T) int8: +1 or −1 where row b's path goes left or right at node t, 0 elsewhere
-        row, node (n,) and sign (n,) int8: row b's deeper nodes, row by row from the top down
+        offsets (B + 1,): row b's deeper nodes are offsets_b … offsets_{b+1} − 1 of the list
+        row, node (n,) and sign (n,) int8: the list, row by row from the top down
     """
 
     top: Array
+    offsets: Array
     row: Array
     node: Array
     sign: Array
 
 
 class CutPaths(NamedTuple):
-    """All paths of a tree cut at node T, see `Cut`; leaf v's deeper nodes are at start_v … start_{v+1}.
+    """All paths of a tree cut at node T, see `Cut`; leaf v's deeper nodes begin at start_v.
 
     Shapes
         top (V, T) int8 · start (V + 1,) · node (n,), sign (n,) int8
@@ -171,13 +173,18 @@ class CutPaths(NamedTuple):
 
     def of(self, target: Array) -> Cut:
         """The paths of these leaves (B,)."""
-        first, size = self.start[target], self.start[target + 1] - self.start[target]
+        xp = array_module(target)
+        first = self.start[target]
+        size = self.start[target + 1] - first
         row, at = _ranges(first, size)
-        return Cut(self.top.take(target, axis=0), row, self.node.take(at), self.sign.take(at))
+        offsets = xp.zeros(len(target) + 1, size.dtype)
+        xp.cumsum(size, out=offsets[1:])
+        top = self.top.take(target, axis=0)
+        return Cut(top, offsets, row, self.node.take(at), self.sign.take(at))
 
 
 def cut_paths(tree: Tree, n_top: int) -> CutPaths:
-    """The paths cut at node T = `n_top`: 0 leaves all to the list, 63 is six levels of a balanced tree."""
+    """The paths cut at node T = `n_top`: 31 is five levels of a balanced tree, 0 none of any."""
     T = min(n_top, tree.n_inner)
     used = tree.sign != 0
     leaf, step = np.nonzero(used & (tree.path < T))

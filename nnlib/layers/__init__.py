@@ -10,6 +10,7 @@ from nnlib.layers.fixed_features import FixedFeatures
 from nnlib.layers.gru import GRU
 from nnlib.layers.gru_cell import GRUCell
 from nnlib.layers.gru_step import GRUStep
+from nnlib.layers.hierarchical_softmax import HierarchicalSoftmax
 from nnlib.layers.linear_ensemble import LinearEnsemble
 from nnlib.layers.pairwise_residual import PairwiseResidual
 from nnlib.layers.product import product
@@ -27,6 +28,7 @@ __all__ = [
     "FixedFeatures",
     "GRUCell",
     "GRUStep",
+    "HierarchicalSoftmax",
     "LinearEnsemble",
     "PairwiseResidual",
     "Residual",
