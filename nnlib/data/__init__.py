@@ -1,5 +1,7 @@
 """The only forms in which data reaches a model."""
 
+from nnlib.data.basket_world import BasketWorld, Tastes
+from nnlib.data.baskets import baskets, read_baskets
 from nnlib.data.batches import SessionParallel, batches, session_parallel
 from nnlib.data.corpus import Corpus, InteractionsCorpus, TextCorpus
 from nnlib.data.errors import DataError
@@ -25,6 +27,7 @@ from nnlib.data.windows import (
 )
 
 __all__ = [
+    "BasketWorld",
     "Corpus",
     "DataError",
     "HMMClicks",
@@ -34,9 +37,11 @@ __all__ = [
     "PopularitySampler",
     "Rsc15Counts",
     "SessionParallel",
+    "Tastes",
     "TextCorpus",
     "Vocabulary",
     "basket_pairs",
+    "baskets",
     "batches",
     "by_event",
     "by_session",
@@ -46,6 +51,7 @@ __all__ = [
     "keep_probability",
     "last_out",
     "one_out",
+    "read_baskets",
     "read_movielens",
     "read_rsc15",
     "read_yoochoose",

@@ -6,7 +6,7 @@ comes from ("item[3]", "column 'ItemId', row 3"), so that a bad cell is named in
 
 import datetime
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -176,6 +176,30 @@ def object_array(values: list[Any]) -> Array:
     array = np.empty(len(values), object)
     array[:] = values
     return array
+
+
+def ids_of_text(cells: list[str], kind: Literal["auto", "text"]) -> Array:
+    """Ids as they are in a file: "auto" makes int64 of them if Python would write each like that.
+
+    So "7" is a number, while "007", "+7" or anything else keeps all of them text (object).
+    """
+    if kind == "auto" and all(map(_is_plain_integer, set(cells))):
+        return np.array([int(cell) for cell in cells], np.int64)
+    return object_array(cells)
+
+
+def _is_plain_integer(cell: str) -> bool:
+    digits = cell.removeprefix("-")
+    if not (digits.isascii() and digits.isdigit()) or len(digits) > 19:
+        return False
+    number = int(cell)
+    return str(number) == cell and -(2**63) <= number < 2**63
+
+
+def check_ids_kind(kind: str) -> None:
+    """Raise a ValueError unless it is "auto" or "text"."""
+    if kind not in ("auto", "text"):
+        raise ValueError(f"ids={kind!r}: it must be 'auto' or 'text'")
 
 
 def fits_int64(values: Array) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Literal, Self
 import numpy as np
 
 from nnlib.array import Array
-from nnlib.data.columns import Column, Where, encode, to_numbers, to_seconds
+from nnlib.data.columns import Column, Where, check_ids_kind, encode, to_numbers, to_seconds
 from nnlib.data.delimited import Kind, read_columns
 from nnlib.data.errors import DataError
 from nnlib.data.frames import check_lengths, frame_columns, sequence_column
@@ -98,8 +98,7 @@ class Interactions:
             FileNotFoundError: there is no such file.
             DataError: anything else is wrong; file, line and column are named.
         """
-        if ids not in ("auto", "text"):
-            raise ValueError(f"ids={ids!r}: it must be 'auto' or 'text'")
+        check_ids_kind(ids)
         kinds: dict[str, Kind] = {user: ids, item: ids}
         if time is not None:
             kinds[time] = "time"

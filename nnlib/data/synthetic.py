@@ -77,20 +77,24 @@ class HMMClicks:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _check("n_items", self.n_items, self.n_items >= 1, "at least 1")
-        _check("n_categories", self.n_categories, self.n_categories >= 1, "at least 1")
-        _check("n_stages", self.n_stages, self.n_stages >= 1, "at least 1")
-        _check("n_pool", self.n_pool, 1 <= self.n_pool <= self.n_items, f"1 to {self.n_items}")
-        _check("n_emit", self.n_emit, 1 <= self.n_emit <= self.n_pool, f"1 to {self.n_pool}")
-        _check("decay", self.decay, 0 < self.decay <= 1, "above 0 and at most 1")
-        _check("stay", self.stay, 0 <= self.stay <= 1, "0 to 1")
+        check_setting("n_items", self.n_items, self.n_items >= 1, "at least 1")
+        check_setting("n_categories", self.n_categories, self.n_categories >= 1, "at least 1")
+        check_setting("n_stages", self.n_stages, self.n_stages >= 1, "at least 1")
+        check_setting(
+            "n_pool", self.n_pool, 1 <= self.n_pool <= self.n_items, f"1 to {self.n_items}"
+        )
+        check_setting("n_emit", self.n_emit, 1 <= self.n_emit <= self.n_pool, f"1 to {self.n_pool}")
+        check_setting("decay", self.decay, 0 < self.decay <= 1, "above 0 and at most 1")
+        check_setting("stay", self.stay, 0 <= self.stay <= 1, "0 to 1")
         room = 1 - self.stay + 1e-12
-        _check("advance", self.advance, 0 <= self.advance <= room, "0 to 1 − stay")
-        _check("noise", self.noise, 0 <= self.noise < 1, "at least 0 and below 1")
-        _check("repeat", self.repeat, 0 <= self.repeat < 1, "at least 0 and below 1")
-        _check("zipf", self.zipf, 0 <= self.zipf < math.inf, "at least 0")
-        _check("mean_length", self.mean_length, 2 <= self.mean_length < math.inf, "at least 2")
-        _check("per_day", self.per_day, 0 < self.per_day < math.inf, "above 0")
+        check_setting("advance", self.advance, 0 <= self.advance <= room, "0 to 1 − stay")
+        check_setting("noise", self.noise, 0 <= self.noise < 1, "at least 0 and below 1")
+        check_setting("repeat", self.repeat, 0 <= self.repeat < 1, "at least 0 and below 1")
+        check_setting("zipf", self.zipf, 0 <= self.zipf < math.inf, "at least 0")
+        check_setting(
+            "mean_length", self.mean_length, 2 <= self.mean_length < math.inf, "at least 2"
+        )
+        check_setting("per_day", self.per_day, 0 < self.per_day < math.inf, "above 0")
 
     @property
     def n_states(self) -> int:
@@ -155,7 +159,7 @@ class HMMClicks:
         Raises
             ValueError: n_sessions < 1.
         """
-        _check("n_sessions", n_sessions, n_sessions >= 1, "at least 1")
+        check_setting("n_sessions", n_sessions, n_sessions >= 1, "at least 1")
         length = 1 + rng.geometric(1 / (self.mean_length - 1), n_sessions)  # (1)
         x = np.empty((n_sessions, length.max()), np.int64)
         z = rng.integers(self.n_states, size=n_sessions)
@@ -254,6 +258,7 @@ class Belief:
         return np.where(self.n[rows] > 0, self.world.repeat, 0.0)
 
 
-def _check(name: str, value: float, fits: bool, allowed: str) -> None:
+def check_setting(name: str, value: float, fits: bool, allowed: str) -> None:
+    """Raise a ValueError that names the setting unless it fits."""
     if not fits:
         raise ValueError(f"{name}={value}: it must be {allowed}")
