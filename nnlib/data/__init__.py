@@ -25,6 +25,7 @@ from nnlib.data.windows import (
     set_pairs,
     skip_gram_pairs,
 )
+from nnlib.data.word_vectors import read_word_vectors, write_word_vectors
 
 __all__ = [
     "BasketWorld",
@@ -54,10 +55,12 @@ __all__ = [
     "read_baskets",
     "read_movielens",
     "read_rsc15",
+    "read_word_vectors",
     "read_yoochoose",
     "rsc15_split",
     "session_parallel",
     "set_pairs",
     "skip_gram_pairs",
     "within_users",
+    "write_word_vectors",
 ]
