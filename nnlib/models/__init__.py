@@ -10,24 +10,35 @@ from nnlib.models.baselines.popularity import Popularity
 from nnlib.models.baselines.session_knn import SessionKNN
 from nnlib.models.baselines.session_popularity import SessionPopularity
 from nnlib.models.baselines.vsknn import VSKNN
+from nnlib.models.embeddings.asymmetric_mf import AsymmetricMF
 from nnlib.models.embeddings.bagged_prod2vec import BaggedProd2Vec
+from nnlib.models.embeddings.co_occurrence import CoOccurrence
 from nnlib.models.embeddings.content2vec import Content2Vec
+from nnlib.models.embeddings.ease import EASE
+from nnlib.models.embeddings.implicit_als import ImplicitALS
 from nnlib.models.embeddings.item2vec import Item2Vec
+from nnlib.models.embeddings.matrix_factorization import MatrixFactorization
 from nnlib.models.embeddings.meta_prod2vec import MetaProd2Vec
 from nnlib.models.embeddings.prod2vec import Prod2Vec
+from nnlib.models.embeddings.truncated_svd import TruncatedSVD
 from nnlib.models.session.gru4rec import GRU4Rec
 from nnlib.storage import read_arrays
 
 __all__ = [
+    "EASE",
     "MODELS",
     "VSKNN",
+    "AsymmetricMF",
     "BaggedProd2Vec",
     "BayesCeiling",
+    "CoOccurrence",
     "Content2Vec",
     "GRU4Rec",
+    "ImplicitALS",
     "Item2Vec",
     "ItemKNN",
     "Markov",
+    "MatrixFactorization",
     "MetaProd2Vec",
     "NotFittedError",
     "Popularity",
@@ -36,22 +47,29 @@ __all__ = [
     "Session",
     "SessionKNN",
     "SessionPopularity",
+    "TruncatedSVD",
     "load_model",
 ]
 
 MODELS: dict[str, type[Recommender]] = {  # what can be trained and saved, by name
+    "AsymmetricMF": AsymmetricMF,
     "BaggedProd2Vec": BaggedProd2Vec,
     "BayesCeiling": BayesCeiling,
     "Content2Vec": Content2Vec,
+    "CoOccurrence": CoOccurrence,
+    "EASE": EASE,
     "GRU4Rec": GRU4Rec,
+    "ImplicitALS": ImplicitALS,
     "Item2Vec": Item2Vec,
     "ItemKNN": ItemKNN,
     "Markov": Markov,
+    "MatrixFactorization": MatrixFactorization,
     "MetaProd2Vec": MetaProd2Vec,
     "Popularity": Popularity,
     "Prod2Vec": Prod2Vec,
     "SessionKNN": SessionKNN,
     "SessionPopularity": SessionPopularity,
+    "TruncatedSVD": TruncatedSVD,
     "VSKNN": VSKNN,
 }
 

@@ -40,7 +40,7 @@ class Epochs:
 
     Arguments
         model: gives `epochs`, its settings (a checkpoint belongs to one model) and its name
-        net, optimizer: what a checkpoint holds
+        net, optimizer: what a checkpoint holds; no optimizer where each epoch solves anew
         train: its fingerprint must be that of the data the checkpoint was trained on
         events: how many training points an epoch has, for the progress bar
         progress: show a bar with the loss, events per second and the time left
@@ -56,7 +56,7 @@ class Epochs:
         self,
         model: Recommender,
         net: Layer,
-        optimizer: Optimizer,
+        optimizer: Optimizer | None,
         train: Interactions,
         *,
         events: int,
@@ -143,7 +143,8 @@ class Epochs:
 
     def _write(self, path: Path) -> None:
         arrays = {f"net.{name}": p.value for name, p in self.net.named_parameters()}
-        arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.arrays().items()}
+        if self.optimizer is not None:
+            arrays |= {f"optimizer.{name}": a for name, a in self.optimizer.arrays().items()}
         write_arrays(path, arrays, {**self.header, "losses": self.losses, "step": self.step})
 
     def _read(self, path: Path) -> None:
@@ -163,8 +164,8 @@ class Epochs:
                     saved if isinstance(p.value, np.ndarray) else to_device(saved, "cuda")
                 )
             prefix = "optimizer."
-            self.optimizer.restore(
-                {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
-            )
+            state = {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
+            if self.optimizer is not None:
+                self.optimizer.restore(state)
         except (KeyError, ValueError, TypeError) as error:
             raise ValueError(f"{path}: a damaged checkpoint ({error}): delete it") from error

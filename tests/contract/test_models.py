@@ -23,9 +23,13 @@ WORLD = HMMClicks()
 
 @cache
 def world():
-    """A training and a test log of the default generator; item ids are strings, not codes."""
+    """A training and a test log of the default generator; ratings by chance, for who needs them."""
     rng = np.random.default_rng(0)
-    return WORLD.sample(2500, rng), WORLD.sample(300, rng)
+    return tuple(rated(WORLD.sample(n, rng)) for n in (2500, 300))
+
+
+def rated(log):
+    return replace(log, value=np.random.default_rng(1).integers(1, 6, log.n_events).astype(float))
 
 
 # How each model is made here, and by how much its recall@20 must beat Popularity's on that world.
@@ -45,6 +49,12 @@ CASES = {
         {"n_factors": 24, "n_hidden": 8, "epochs": 3, "pretrain_epochs": 1, "merge_epochs": 1},
         0.15,
     ),
+    "CoOccurrence": ({}, 0.1),
+    "TruncatedSVD": ({"n_factors": 24}, 0.2),
+    "EASE": ({"l2": 100.0}, 0.1),
+    "ImplicitALS": ({"n_factors": 24, "epochs": 5}, 0.2),
+    "AsymmetricMF": ({"n_factors": 24, "epochs": 8}, 0.15),
+    "MatrixFactorization": ({"n_factors": 4, "epochs": 3}, -1.0),  # ratings here are chance
     "GRU4Rec": (
         {"hidden": (48,), "n_sample": 64, "batch_size": 16, "epochs": 5, "lr": 0.1, "seed": 1,
          "sample_alpha": 0.0, "dropout_hidden": 0.2, "embedding": None},
@@ -98,7 +108,7 @@ def test_scores_are_whole_finite_and_repeatable(name):
 def test_fit_returns_self_and_forgets(name):
     log = world()[0]
     model = make(name)
-    other = Interactions.from_arrays([1, 1, 2, 2], [5, 6, 6, 5], [0, 1, 2, 3])
+    other = rated(Interactions.from_arrays([1, 1, 2, 2], [5, 6, 6, 5], [0, 1, 2, 3]))
     if name != "BayesCeiling":  # its items are the generator's
         model.fit(other)
     assert model.fit(log) is model

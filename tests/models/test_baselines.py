@@ -21,7 +21,6 @@ from nnlib.models.baselines import (
     SessionKNN,
     SessionPopularity,
     counting,
-    item_knn,
     session_knn,
 )
 
@@ -194,7 +193,7 @@ def test_blocks_do_not_change_the_result(train, rows, pairs):
     models = [ItemKNN(k=3), SessionKNN(k=2), VSKNN(k=2)]
     whole = [m.fit(train).scores(asked) for m in models]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(item_knn, "PAIRS", pairs)
+        patch.setattr(counting, "PAIRS", pairs)
         patch.setattr(session_knn, "PAIRS", pairs)
         for m, expected in zip(models, whole, strict=True):
             np.testing.assert_array_equal(m.fit(train).scores(asked), expected)

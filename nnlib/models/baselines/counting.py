@@ -5,11 +5,14 @@ keys together, the lengths of the runs are the counts.  Sorting plain integers i
 fastest, many times faster than `np.unique`.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from nnlib.array import Array
-from nnlib.data import Histories
+from nnlib.data import Histories, Interactions
 
+PAIRS = 1 << 22  # pairs written down before they are counted or summed
 TIE = 1e-6  # smaller than any difference between two scores that should count
 
 
@@ -58,3 +61,30 @@ def after_last_item(
     row, at = Histories(items, offsets[last], offsets[last + 1]).positions()
     s[begun[row], items[at]] += values[at]
     return s
+
+
+def co_occurrences(train: Interactions) -> Iterator[tuple[Array, Array, Array]]:
+    """(item, other, sessions with both) of every pair with any, a block of items at a time.
+
+    For each item of a block write down the items of all its sessions, sort, and count the runs:
+    time grows with the pairs, not with N², and the size of a block bounds the memory.
+    """
+    N = train.n_items
+    session, item, _ = count_pairs(train.user, train.item, N)  # a session is a set
+    offsets = np.searchsorted(session, np.arange(train.n_users + 1))
+    by_item = np.argsort(item, kind="stable")
+    session_of = session[by_item]  # sessions of item 0, of item 1, …
+    starts = np.searchsorted(item[by_item], np.arange(N + 1))
+
+    size = np.diff(offsets)[session_of]
+    cost = np.concatenate([[0], np.cumsum(size)])[starts]
+    a = 0
+    while a < N:
+        b = max(a + 1, int(np.searchsorted(cost, cost[a] + PAIRS, side="right")) - 1)
+        sessions = session_of[starts[a] : starts[b]]
+        line, other = Histories(item, offsets[sessions], offsets[sessions + 1]).flat()
+        owner = np.repeat(np.arange(b - a), np.diff(starts[a : b + 1]))[line]
+        mine, other, count = count_pairs(a + owner, other, N)
+        two = mine != other  # C_jj = 0
+        yield mine[two], other[two], count[two]
+        a = b

@@ -1,6 +1,5 @@
 """ItemKNN: items that share sessions with the last one."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,9 +8,7 @@ import numpy as np
 from nnlib.array import Array
 from nnlib.data import Histories, Interactions
 from nnlib.models.base import Recommender, check_log
-from nnlib.models.baselines.counting import after_last_item, count_pairs, tie_break
-
-PAIRS = 1 << 22  # co-occurrences written down before they are counted
+from nnlib.models.baselines.counting import after_last_item, co_occurrences, tie_break
 
 
 @dataclass(kw_only=True)
@@ -59,7 +56,7 @@ class ItemKNN(Recommender):
         supp = np.maximum(support + self.damping, 1e-12)  # an item without an event has C = 0
         of_last, of_other = supp**self.alpha, supp ** (1 - self.alpha)
         blocks = []
-        for item, other, count in _co_occurrences(train):  # (1)
+        for item, other, count in co_occurrences(train):  # (1)
             sim = count / (of_last[item] * of_other[other])  # (2)
             order = np.lexsort((-t[other], -sim, item))
             item, other, sim = item[order], other[order], sim[order]
@@ -80,30 +77,3 @@ class ItemKNN(Recommender):
         return after_last_item(
             histories, self.offsets_, self.items_, self.similarities_, self.tie_break_
         )  # (3)
-
-
-def _co_occurrences(train: Interactions) -> Iterator[tuple[Array, Array, Array]]:
-    """(item, other, sessions with both) of every pair with any, a block of items at a time.
-
-    For each item of a block write down the items of all its sessions, sort, and count the runs:
-    time grows with the pairs, not with N², and the size of a block bounds the memory.
-    """
-    N = train.n_items
-    session, item, _ = count_pairs(train.user, train.item, N)  # a session is a set
-    offsets = np.searchsorted(session, np.arange(train.n_users + 1))
-    by_item = np.argsort(item, kind="stable")
-    session_of = session[by_item]  # sessions of item 0, of item 1, …
-    starts = np.searchsorted(item[by_item], np.arange(N + 1))
-
-    size = np.diff(offsets)[session_of]
-    cost = np.concatenate([[0], np.cumsum(size)])[starts]
-    a = 0
-    while a < N:
-        b = max(a + 1, int(np.searchsorted(cost, cost[a] + PAIRS, side="right")) - 1)
-        sessions = session_of[starts[a] : starts[b]]
-        line, other = Histories(item, offsets[sessions], offsets[sessions + 1]).flat()
-        owner = np.repeat(np.arange(b - a), np.diff(starts[a : b + 1]))[line]
-        mine, other, count = count_pairs(a + owner, other, N)
-        two = mine != other  # C_jj = 0
-        yield mine[two], other[two], count[two]
-        a = b
