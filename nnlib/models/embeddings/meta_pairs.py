@@ -27,7 +27,7 @@ class MetaPairVectors(Layer):
     `PairVectors`, bit for bit.
 
     Backward
-        `backward()` adds to the gradients of the rows of E and O and returns nothing.
+        `backward(dloss=1)` adds to the gradients of the rows of E and O and returns nothing.
     Shapes
         centre, context (B,) int · negatives (2S,) int, S of items, then S of metadata (from V on) ·
         weight (B,) or None · E, O (V + M, D) → L ()
@@ -92,12 +92,12 @@ class MetaPairVectors(Layer):
         if l2:
             loss = loss + pull @ ((h * h).sum(axis=1) + (o * o).sum(axis=1)) / 2  # (2)
 
-        def backward() -> None:
+        def backward(dloss: Array | float = 1.0) -> None:
             if l2:
-                O.accumulate_rows(context, pull[:, None] * o)  # (2)
-                E.accumulate_rows(centre, pull[:, None] * h)  # (2)
+                O.accumulate_rows(context, dloss * pull[:, None] * o)  # (2)
+                E.accumulate_rows(centre, dloss * pull[:, None] * h)  # (2)
             for of_item, back_term in backs:
-                E.accumulate_rows(centre if of_item else m_centre, back_term())  # (1)
+                E.accumulate_rows(centre if of_item else m_centre, back_term(dloss))  # (1)
 
         return np.asarray(loss), backward
 
