@@ -64,18 +64,18 @@ class BasketWorld:
     """
 
     n_items: int = 3000
-    n_clusters: int = 30
-    zipf: float = 0.8
+    n_clusters: int = 50
+    zipf: float = 0.6
     concentration: float = 0.3
     n_baskets: float = 4.0
     basket_size: float = 3.0
-    follow: float = 0.6
+    follow: float = 0.7
     lasting: float = 0.0
-    stay: float = 0.8
+    stay: float = 0.9
     noise: float = 0.1
     fidelity: float = 0.9
-    rare: float = 0.0
-    rarity: float = 0.05
+    rare: float = 0.2
+    rarity: float = 0.1
     n_brands: int = 4
     seed: int = 0
 
