@@ -112,7 +112,7 @@ def held_out_item(
     """
     events = np.diff(held_out.offsets)
     if (events > 1).any():
-        user = held_out.user_ids[int(events.argmax())]
+        user = held_out.user_ids.tolist()[int(events.argmax())]
         raise ValueError(
             f"user {user!r} has {events.max()} held-out events, not one: split with data.one_out, "
             "or use evaluate_top_n"

@@ -5,7 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nnlib.data import DataError, Interactions, by_session, by_time, last_out
+from nnlib.data import (
+    DataError,
+    Interactions,
+    by_event,
+    by_session,
+    by_time,
+    last_out,
+    one_out,
+    within_users,
+)
 
 
 def random_log(seed: int, n_users: int = 12, n_times: int = 30) -> Interactions:
@@ -132,3 +141,56 @@ def test_logs_that_cannot_be_split():
         by_time(one, seconds=5)
     with pytest.raises(DataError, match="no user has two events"):
         last_out(Interactions.from_arrays([1, 2], [1, 2]))
+
+
+@given(seeds, st.floats(0.01, 0.99))
+def test_within_users(seed, fraction):
+    log = random_log(seed)
+    events = dict(zip(log.user_ids.tolist(), np.diff(log.offsets).tolist(), strict=True))
+    wanted = {m: min(int(fraction * n + 0.5), n - 1) for m, n in events.items()}
+    if not any(wanted.values()):
+        with pytest.raises(DataError, match="no user has enough events"):
+            within_users(log, fraction, np.random.default_rng(0))
+        return
+    train, test = within_users(log, fraction, np.random.default_rng(0))
+    check_partition(log, train, test)
+    held = dict(zip(test.user_ids.tolist(), np.diff(test.offsets).tolist(), strict=True))
+    assert {m: held.get(m, 0) for m in wanted} == wanted
+    again, _ = within_users(log, fraction, np.random.default_rng(0))
+    assert again.fingerprint() == train.fingerprint()
+
+
+def test_within_users_takes_any_event_alike():
+    log = Interactions.from_arrays(np.repeat(np.arange(2000), 4), np.tile(np.arange(4), 2000))
+    _, test = within_users(log, 0.5, np.random.default_rng(0))
+    share = np.bincount(test.item_ids[test.item]) / 4000
+    np.testing.assert_allclose(share, 0.25, atol=0.03)  # 4 standard errors
+
+
+@given(seeds)
+def test_one_out(seed):
+    log = random_log(seed)
+    train, test = one_out(log, np.random.default_rng(seed))
+    check_partition(log, train, test)
+    assert (np.diff(test.offsets) == 1).all()
+    assert test.n_users == (np.diff(log.offsets) > 1).sum()
+    assert train.n_users == log.n_users
+
+
+@given(seeds, st.floats(0.01, 0.99))
+def test_by_event(seed, fraction):
+    log = random_log(seed)
+    train, test = by_event(log, fraction, np.random.default_rng(seed))
+    check_partition(log, train, test)
+    assert test.n_events == min(max(round(fraction * 40), 1), 39)
+
+
+def test_random_splits_refuse_what_cannot_be_split():
+    alone = Interactions.from_arrays([1], [1])
+    for split in (within_users, by_event):
+        with pytest.raises(ValueError, match="fraction=1"):
+            split(alone, 1, np.random.default_rng(0))
+    with pytest.raises(DataError, match="only one event"):
+        by_event(alone, 0.5, np.random.default_rng(0))
+    with pytest.raises(DataError, match="nothing to leave out"):
+        one_out(alone, np.random.default_rng(0))

@@ -206,7 +206,8 @@ def _ratings(train: Interactions) -> Array:
         raise DataError("the log has no ratings: name their column with value=…, as 'rating'")
     if not np.isfinite(train.value).all():
         at = int(np.flatnonzero(~np.isfinite(train.value))[0])
-        user, item = train.user_ids[train.user[at]], train.item_ids[train.item[at]]
+        user = train.user_ids.tolist()[train.user[at]]
+        item = train.item_ids.tolist()[train.item[at]]
         raise DataError(
             f"the rating of item {item!r} by user {user!r} is {train.value[at]}: ratings must be "
             "finite numbers, so leave such events out"
