@@ -46,8 +46,8 @@ def skip_gram_pairs(
     Source
         Mikolov et al. 2013 and their word2vec.c; directed: Grbovic et al. 2015.
     """
-    _check_window("window", window)
-    _check_batch_size(batch_size)
+    _check_whole("window", window)
+    _check_whole("batch_size", batch_size)
     _check_keep(keep, sequences)
 
     def pairs() -> Iterator[tuple[Array, ...]]:
@@ -103,8 +103,8 @@ def document_windows(
     Arguments
         alone: also the targets that have no context, whose row alone says something of them
     """
-    _check_window("window", window)
-    _check_batch_size(batch_size)
+    _check_whole("window", window)
+    _check_whole("batch_size", batch_size)
     _check_keep(keep, sequences)
     w = min(window, max(int(sequences.lengths.max(initial=0)) - 1, 1))
     distance = np.concatenate([np.arange(-w, 0), np.arange(1, w + 1)])
@@ -144,7 +144,7 @@ def set_pairs(
     Source
         Barkan & Koenigstein 2016, whose factor is 1/n: a constant share less.
     """
-    _check_batch_size(batch_size)
+    _check_whole("batch_size", batch_size)
     _check_keep(keep, sequences)
 
     def pairs() -> Iterator[tuple[Array, ...]]:
@@ -177,8 +177,8 @@ def basket_pairs(
     Source
         Grbovic et al. 2015, bagged prod2vec.
     """
-    _check_window("reach", reach)
-    _check_batch_size(batch_size)
+    _check_whole("reach", reach)
+    _check_whole("batch_size", batch_size)
 
     def pairs() -> Iterator[tuple[Array, ...]]:
         for block in _blocks(log.histories(), rng, None):
@@ -281,14 +281,9 @@ def _reach(n: int, window: int, dynamic: bool, rng: np.random.Generator) -> Arra
     return rng.integers(1, window + 1, n) if dynamic else np.full(n, window)
 
 
-def _check_window(name: str, window: int) -> None:
-    if not (window >= 1 and window == window // 1 and window < np.inf):
-        raise ValueError(f"{name}={window}: it must be a whole number, at least 1")
-
-
-def _check_batch_size(batch_size: int) -> None:
-    if not (batch_size >= 1 and batch_size == batch_size // 1):
-        raise ValueError(f"batch_size={batch_size}: it must be a whole number, at least 1")
+def _check_whole(name: str, value: int) -> None:
+    if not isinstance(value, int | np.integer) or value < 1:
+        raise ValueError(f"{name}={value}: it must be a whole number, at least 1")
 
 
 def _check_keep(keep: Array | None, sequences: Histories) -> None:
