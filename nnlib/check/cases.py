@@ -326,9 +326,9 @@ def _hierarchical_softmax_cut(
             losses, saved = by_tree.hierarchical_softmax_cut(h, O, cut)
 
             def backward(dlosses: Array) -> tuple[Array, Array]:
-                dh, dtop, nodes, dnodes = by_tree.hierarchical_softmax_cut_backward(dlosses, saved)
+                dh, dtop, dvectors = by_tree.hierarchical_softmax_cut_backward(dlosses, saved)
                 dO = np.zeros_like(O)
-                dO[: len(dtop)], dO[nodes] = dtop, dnodes
+                dO[: len(dtop)], dO[saved.nodes] = dtop, dvectors
                 return dh, dO
 
             return losses, backward

@@ -61,9 +61,12 @@ class CutSaved(NamedTuple):
     """What the backward needs of `hierarchical_softmax_cut`."""
 
     h: Array  # (B, D)
-    O: Array  # (V − 1, D)
     cut: Cut
+    O_top: Array  # (T, D)
     x_top: Array  # (B, T) s ⊙ a
+    nodes: Array  # (m,) distinct deeper nodes
+    vectors: Array  # (m, D) O[nodes]
+    index: Array  # (n,) nodes[index] = cut.node
     x: Array  # (n,) s ⊙ a
 
 
@@ -78,26 +81,28 @@ def hierarchical_softmax_cut(h: Array, O: Array, cut: Cut) -> tuple[Array, CutSa
         h (B, D) · O (V − 1, D) · cut: of each row's target, `CutPaths.of` → losses (B,)
     """
     xp = array_module(h)
-    x_top = cut.top * (h @ O[: cut.top.shape[1]].T)  # (1)
-    x = cut.sign * xp.einsum("nd,nd->n", take_rows(O, cut.node), take_rows(h, cut.row))  # (2)
+    O_top = O[: cut.top.shape[1]]
+    x_top = cut.top * (h @ O_top.T)  # (1)
+    nodes, index = xp.unique(cut.node, return_inverse=True)
+    vectors = take_rows(O, nodes)
+    x = cut.sign * xp.einsum("nd,nd->n", vectors[index], take_rows(h, cut.row))  # (2)
     losses = xp.bincount(cut.row, -log_logistic(x), len(h)).astype(h.dtype)  # (3)
     losses -= xp.where(cut.top != 0, log_logistic(x_top), 0).sum(axis=1)  # (3)
-    return losses, CutSaved(h, O, cut, x_top, x)
+    return losses, CutSaved(h, cut, O_top, x_top, nodes, vectors, index, x)
 
 
 @fusable
 def hierarchical_softmax_cut_backward(
     dlosses: Array, saved: CutSaved
-) -> tuple[Array, Array, Array, Array]:
-    """dh (B, D); dO of the top (T, D); the distinct deeper nodes (m,) and dO of those (m, D)."""
-    h, O, cut, x_top, x = saved
-    nodes, index = array_module(h).unique(cut.node, return_inverse=True)
+) -> tuple[Array, Array, Array]:
+    """dh (B, D); dO of the top (T, D); dO of the distinct deeper nodes, `saved.nodes`, (m, D)."""
+    h, cut, O_top, x_top, _, vectors, index, x = saved
     da = cut.sign * -logistic(-x) * dlosses[cut.row]  # (3)
     da_top = cut.top * -logistic(-x_top) * dlosses[:, None]  # (3)
-    dh = sparse_product(da, index, cut.offsets, take_rows(O, nodes))  # (2)
-    dO = transposed_product(da, index, cut.offsets, h, len(nodes))  # (2)
-    dh += da_top @ O[: cut.top.shape[1]]  # (1)
-    return dh, da_top.T @ h, nodes, dO  # (1)
+    dh = sparse_product(da, index, cut.offsets, vectors)  # (2)
+    dvectors = transposed_product(da, index, cut.offsets, h, len(vectors))  # (2)
+    dh += da_top @ O_top  # (1)
+    return dh, da_top.T @ h, dvectors  # (1)
 
 
 def log_probabilities(h: Array, O: Array, tree: Tree) -> Array:

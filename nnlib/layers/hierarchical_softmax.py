@@ -61,9 +61,11 @@ class HierarchicalSoftmax(Layer):
 
         def backward(dloss: Array | float = 1.0) -> Array:
             dlosses = xp.full_like(losses, dloss / len(h))  # (2)
-            dh, dtop, nodes, dnodes = functional.hierarchical_softmax_cut_backward(dlosses, saved)
-            ids = xp.concatenate([xp.arange(len(dtop)), nodes])
-            O.accumulate_rows(ids, xp.concatenate([dtop, dnodes]), distinct=True)
+            dh, dtop, dvectors = functional.hierarchical_softmax_cut_backward(dlosses, saved)
+            ids = xp.concatenate([xp.arange(len(dtop)), saved.nodes])
+            rows = xp.concatenate([saved.O_top, saved.vectors])
+            dO = xp.concatenate([dtop, dvectors])
+            O.accumulate_rows(ids, dO, distinct=True, looked_up=rows)
             return dh  # (1)
 
         return losses.mean(), backward  # (2)

@@ -90,10 +90,10 @@ def test_both_forms_agree(build: Builder, n_top: int, spread: float) -> None:
     np.add.at(dO, tree.path[target], values)
 
     cut_losses, cut_saved = hierarchical_softmax_cut(h, O, cut_paths(tree, n_top).of(target))
-    cut_dh, dtop, nodes, dnodes = hierarchical_softmax_cut_backward(dlosses, cut_saved)
-    assert len(np.unique(nodes)) == len(nodes)
+    cut_dh, dtop, dvectors = hierarchical_softmax_cut_backward(dlosses, cut_saved)
+    assert len(np.unique(cut_saved.nodes)) == len(cut_saved.nodes)
     cut_dO = np.zeros_like(O)
-    cut_dO[: len(dtop)], cut_dO[nodes] = dtop, dnodes
+    cut_dO[: len(dtop)], cut_dO[cut_saved.nodes] = dtop, dvectors
     np.testing.assert_allclose(cut_losses, losses, rtol=1e-12)
     np.testing.assert_allclose(cut_dh, dh, rtol=1e-11, atol=1e-13)
     np.testing.assert_allclose(cut_dO, dO, rtol=1e-11, atol=1e-13)

@@ -43,6 +43,7 @@ def test_only_rows_on_paths_have_a_gradient_and_each_once() -> None:
         backward()
         (rows,) = output.O.rows
         assert rows.distinct
+        np.testing.assert_array_equal(rows.looked_up, output.O.value[rows.ids])
         tree = output.tree
         on_path = set(tree.path[target][tree.sign[target] != 0].tolist())
         touched = set(np.flatnonzero(output.O.dense_grad().any(axis=1)).tolist())
