@@ -20,6 +20,7 @@ from nnlib.models.pair_training import (
     train_exact,
     train_pairs,
 )
+from nnlib.models.settings import check_not_negative, check_positive, check_whole
 
 
 @dataclass(kw_only=True)
@@ -128,7 +129,8 @@ class PairModel(ItemVectors):
             )
         self.item_ids_ = train.item_ids
         self.E_, self.O_ = net.E.value, net.output.O.value
-        self.log_q_ = np.log(sampler.probabilities).astype(self.E_.dtype)
+        q = sampler.probabilities  # 0 of an item without events, which counts as the rarest
+        self.log_q_ = np.log(np.maximum(q, q[q > 0].min())).astype(self.E_.dtype)
         return self
 
     def _keep(self, train: Interactions) -> Array | None:
@@ -141,21 +143,11 @@ def check_pair_settings(m: PairModel) -> None:
     check_whole(
         n_factors=m.n_factors, negatives=m.negatives, epochs=m.epochs, batch_size=m.batch_size
     )
+    check_whole(0, seed=m.seed)
     if not np.isfinite(m.noise_exponent):
         raise ValueError(f"noise_exponent={m.noise_exponent!r}: it must be a finite number")
-    if not 0 <= m.subsample < np.inf:
-        raise ValueError(f"subsample={m.subsample!r}: it must be a finite number of at least 0")
-    if not 0 < m.lr < np.inf:
-        raise ValueError(f"lr={m.lr!r}: it must be a finite number above 0")
-    if not isinstance(m.seed, int) or m.seed < 0:
-        raise ValueError(f"seed={m.seed!r}: it must be a whole number of at least 0")
+    check_not_negative(subsample=m.subsample)
+    check_positive(lr=m.lr)
     if m.exact and m.subsample:
         raise ValueError("exact=True counts every pair: set subsample=0")
     check_scoring(m.score, m.decay)
-
-
-def check_whole(**settings: object) -> None:
-    """Raise a ValueError that names the first setting that is no whole number of at least 1."""
-    for name, value in settings.items():
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name}={value!r}: it must be a whole number of at least 1")

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -10,8 +10,11 @@ from nnlib.array import Array, Backward
 from nnlib.data import DataError, Histories, Interactions
 from nnlib.data.windows import basket_pairs
 from nnlib.functional.rows import add_rows, take_rows
-from nnlib.models.pair_model import PairModel, check_whole
+from nnlib.models.pair_model import PairModel
 from nnlib.models.pair_training import Pairs, PairVectors
+from nnlib.models.settings import check_whole, check_word
+
+Basket: TypeAlias = Literal["product", "sum"]
 
 
 @dataclass(kw_only=True)
@@ -44,13 +47,12 @@ class BaggedProd2Vec(PairModel):
 
     reach: int = 1
     directed: bool = False
-    basket: Literal["product", "sum"] = "product"
+    basket: Basket = "product"
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_whole(reach=self.reach)
-        if self.basket not in ("product", "sum"):
-            raise ValueError(f"basket={self.basket!r}: it must be 'product' or 'sum'")
+        check_word(Basket, basket=self.basket)
         if self.subsample:
             raise ValueError(f"subsample={self.subsample}: baskets are taken whole, set it to 0")
         if self.exact and self.basket == "sum":
@@ -64,14 +66,16 @@ class BaggedProd2Vec(PairModel):
         )
 
     def n_pairs(self, train: Interactions) -> int:
-        size = baskets(train).lengths
-        user = train.user[baskets(train).start]
+        every = baskets(train)
+        size, user = every.lengths, train.user[every.start]
+        centres = size if self.basket == "product" else np.ones_like(size)
         total = 0
         for j in range(1, self.reach + 1):
             same = user[j:] == user[:-j]
-            sources = size[:-j] if self.basket == "product" else np.ones(len(size) - j, int)
-            total += int((sources * size[j:] * same).sum())
-        return total if self.directed else 2 * total
+            total += int((centres[:-j] * size[j:])[same].sum())
+            if not self.directed:
+                total += int((centres[j:] * size[:-j])[same].sum())
+        return total
 
     def network(self, train: Interactions) -> PairVectors:
         if not self.n_pairs(train):

@@ -8,8 +8,9 @@ import numpy as np
 from nnlib.array import Array
 from nnlib.data import DataError, Histories, Interactions
 from nnlib.data.windows import set_pairs, skip_gram_pairs
-from nnlib.models.pair_model import PairModel, check_whole
+from nnlib.models.pair_model import PairModel
 from nnlib.models.pair_training import Pairs
+from nnlib.models.settings import check_whole
 
 
 @dataclass(kw_only=True)

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal, Self, TypeAlias
 
 import numpy as np
 
@@ -12,8 +12,11 @@ from nnlib.data import Histories, Interactions
 from nnlib.data.windows import skip_gram_pairs
 from nnlib.functional.k_means import k_means
 from nnlib.models.item_vectors import normalized
-from nnlib.models.pair_model import PairModel, check_whole
+from nnlib.models.pair_model import PairModel
 from nnlib.models.pair_training import Pairs, pair_counts
+from nnlib.models.settings import check_whole, check_word
+
+Variant: TypeAlias = Literal["top-k", "cluster"]
 
 
 @dataclass(kw_only=True)
@@ -48,14 +51,13 @@ class Prod2Vec(PairModel):
     window: int = 5
     dynamic: bool = False
     directed: bool = False
-    variant: Literal["top-k", "cluster"] = "top-k"
+    variant: Variant = "top-k"
     n_clusters: int = 20
 
     def __post_init__(self) -> None:
         super().__post_init__()
         check_whole(window=self.window, n_clusters=self.n_clusters)
-        if self.variant not in ("top-k", "cluster"):
-            raise ValueError(f"variant={self.variant!r}: it must be 'top-k' or 'cluster'")
+        check_word(Variant, variant=self.variant)
 
     def pairs(self, train: Interactions) -> Callable[[np.random.Generator], Pairs]:
         sequences, keep = train.chronological(), self._keep(train)
