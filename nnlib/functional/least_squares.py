@@ -6,7 +6,7 @@ import numpy as np
 
 from nnlib.array import Array
 
-PADDED = 1 << 17  # numbers gathered for a block, padding included: they should stay in the cache
+PADDED = 1 << 18  # numbers gathered for a block, padding included: they should stay in the cache
 SIMILAR = 0.8  # the shortest row of a block relative to its longest
 
 
@@ -19,11 +19,12 @@ def ridge_rows(
     l2: float,
     *,
     gram: Array | None = None,
-) -> Array:
+) -> tuple[Array, Array]:
     """For every row of cells the vector that explains them best, given the item vectors.
 
         (1) A_u = G + Σ_{t ∈ u} w_t q_t q_tᵀ + λ I,   b_u = Σ_{t ∈ u} v_t q_t,   q_t = Q[items_t]
         (2) p_u = A_u⁻¹ b_u
+        (3) f_u = ½ p_u·A_u p_u − b_u·p_u = −½ b_u·p_u       what is minimised, but for a constant
     With w = 1, v = r and G = 0 this is ridge regression of the ratings r on the item vectors.  With
     G = QᵀQ, w = c − 1 and v = c it minimises Σ_i c_ui (s_ui − p·q_i)² + λ‖p‖² over *all* N items,
     s = 1 and confidence c in the row's cells, 0 and 1 elsewhere: G holds all items once, so a row
@@ -34,12 +35,12 @@ def ridge_rows(
 
     Shapes
         Q (N, D) · items, weight, target (n,) · offsets (M+1,), row u: cells offsets[u]:offsets[u+1]
-        · gram (D, D) or None → (M, D); zeros for an empty row
+        · gram (D, D) or None → p (M, D), f (M,); zeros for an empty row
     Source
         Hu, Koren & Volinsky 2008, section 4 (G once per sweep).
     """
     D = Q.shape[1]
-    P = np.zeros((len(offsets) - 1, D), Q.dtype)
+    P, f = np.zeros((len(offsets) - 1, D), Q.dtype), np.zeros(len(offsets) - 1)
     ridge = l2 * np.eye(D, dtype=Q.dtype)
     if gram is not None:
         ridge += gram
@@ -48,8 +49,9 @@ def ridge_rows(
         w, v = (np.where(valid, x.take(at), 0).astype(Q.dtype) for x in (weight, target))
         A = np.matmul((q * w[:, :, None]).transpose(0, 2, 1), q) + ridge  # (1)
         b = np.matmul(v[:, None, :], q)
-        P[rows] = np.linalg.solve(A, b.transpose(0, 2, 1))[:, :, 0]  # (2)
-    return P
+        p = np.linalg.solve(A, b.transpose(0, 2, 1))  # (2)
+        P[rows], f[rows] = p[:, :, 0], -0.5 * np.matmul(b, p)[:, 0, 0]  # (3)
+    return P, f
 
 
 def ridge_rows_cg(
@@ -63,10 +65,11 @@ def ridge_rows_cg(
     gram: Array,
     P: Array,
     steps: int,
-) -> Array:
+) -> tuple[Array, Array]:
     """`ridge_rows` by a few steps of conjugate gradients from P, without ever forming A_u.
 
         (1) A_u x = x G + Σ_{t ∈ u} w_t (q_t · x) q_t + λ x
+        (2) f_u   = −½ p_u · (b_u + r_u)                        r = b − A p, what is left
     A step costs D per cell where forming A_u costs D², and a sweep need not be exact: the next one
     starts where it ended.
 
@@ -75,7 +78,7 @@ def ridge_rows_cg(
     Source
         Takács, Pilászy & Tikk 2011; Hestenes & Stiefel 1952 for the recursion.
     """
-    P, D = P.copy(), Q.shape[1]
+    P, D, f = P.copy(), Q.shape[1], np.zeros(len(P))
     ridge = gram + l2 * np.eye(D, dtype=Q.dtype)
     tiny = np.finfo(Q.dtype).tiny
     for rows, at, valid in _padded(offsets, D):
@@ -87,7 +90,8 @@ def ridge_rows_cg(
             return x @ ridge + np.matmul((w * along)[:, None, :], q)[:, 0]  # (1)
 
         x = P[rows]
-        r = np.matmul(v[:, None, :], q)[:, 0] - product(x)
+        b = np.matmul(v[:, None, :], q)[:, 0]
+        r = b - product(x)
         direction, rr = r, (r * r).sum(axis=1)
         for _ in range(steps):
             Ad = product(direction)
@@ -96,9 +100,9 @@ def ridge_rows_cg(
             r = r - step[:, None] * Ad
             rr, before = (r * r).sum(axis=1), rr
             direction = r + (rr / np.maximum(before, tiny))[:, None] * direction
-        P[rows] = x
+        P[rows], f[rows] = x, -0.5 * (x * (b + r)).sum(axis=1)  # (2)
     P[np.diff(offsets) == 0] = 0
-    return P
+    return P, f
 
 
 def _padded(offsets: Array, n_factors: int) -> Iterator[tuple[Array, Array, Array]]:

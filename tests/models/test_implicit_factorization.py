@@ -51,7 +51,7 @@ def dense_loss(P, Q, r, alpha, l2):
 def test_als_never_goes_up_and_its_loss_counts_every_cell(solver):
     log = random_log()
     model = ImplicitALS(n_factors=3, alpha=4.0, l2=1.5, epochs=12, solver=solver).fit(log)
-    assert (np.diff(model.losses_) <= 1e-12).all()
+    assert (np.diff(model.losses_) <= 1e-6 * model.losses_[0]).all()  # in float32
     r, Q = counts(log), model.Q_
     P = model.fold_in(log.histories())
     cells = (r > 0).sum()
@@ -60,13 +60,13 @@ def test_als_never_goes_up_and_its_loss_counts_every_cell(solver):
     c, s = 1 + 4.0 * r, (r > 0).astype(float)
     for u in range(5):
         A = (Q.T * c[u]) @ Q + 1.5 * np.eye(3)
-        np.testing.assert_allclose(P[u], np.linalg.solve(A, Q.T @ (c[u] * s[u])), rtol=1e-9)
+        np.testing.assert_allclose(P[u], np.linalg.solve(A, Q.T @ (c[u] * s[u])), rtol=1e-4)
 
 
 def test_conjugate_gradients_end_where_exact_solves_do():
     log = random_log()
     exact, cg = (ImplicitALS(n_factors=3, epochs=60, solver=s).fit(log) for s in ("exact", "cg"))
-    assert cg.losses_[-1] == pytest.approx(exact.losses_[-1], rel=1e-6)
+    assert cg.losses_[-1] == pytest.approx(exact.losses_[-1], rel=1e-5)
 
 
 def test_values_can_be_the_counts():
@@ -78,7 +78,7 @@ def test_values_can_be_the_counts():
         user, item, np.arange(len(key)), log.user_ids, log.item_ids, np.bincount(place) * 1.0
     )
     by_value = ImplicitALS(n_factors=3, epochs=4, counts="value").fit(summed)
-    np.testing.assert_allclose(by_value.Q_, once.Q_)
+    np.testing.assert_allclose(by_value.Q_, once.Q_, atol=1e-5)
     with pytest.raises(DataError, match="needs a value column"):
         ImplicitALS(counts="value").fit(log)
     for bad in (-1.0, np.nan, np.inf):

@@ -103,15 +103,17 @@ class ImplicitALS(Recommender):
             resume=resume,
         )
         for _ in run:
-            P.value = self._solve(Q.value, item, of_user, r, P.value)  # (2)
-            Q.value = self._solve(P.value, users_of, of_item, r_of, Q.value)  # (3)
-            run.record(self._loss(P.value, Q.value, user, item, r) / len(r), len(r))
+            P.value, _ = self._solve(Q.value, item, of_user, r, P.value)  # (2)
+            Q.value, f = self._solve(P.value, users_of, of_item, r_of, Q.value)  # (3)
+            # f lacks of (1) what does not depend on Q.
+            loss = f.sum() + 0.5 * (1 + self.alpha * r).sum() + 0.5 * self.l2 * (P.value**2).sum()
+            run.record(loss / len(r), len(r))
         self.item_ids_, self.losses_ = train.item_ids, run.losses
         self.Q_, self.tie_break_ = Q.value, tie_break(train.support())
         return self
 
     def scores(self, histories: Histories) -> Array:
-        """Products with the vectors that `fold_in` solves: (B, N) float64."""
+        """Products with the vectors that `fold_in` solves: (B, N) float32."""
         s = self.fold_in(histories) @ self.Q_.T
         s[histories.lengths == 0] = self.tie_break_
         return s
@@ -123,7 +125,8 @@ class ImplicitALS(Recommender):
         offsets = np.searchsorted(row, np.arange(len(histories) + 1))
         gram = self.Q_.T @ self.Q_
         weight = self.alpha * r
-        return ridge_rows(self.Q_, item, offsets, weight, 1 + weight, self.l2, gram=gram)  # (2)
+        P, _ = ridge_rows(self.Q_, item, offsets, weight, 1 + weight, self.l2, gram=gram)  # (2)
+        return P
 
     def similarity(self, item: int) -> Array:
         """Cosine of the item vectors, (N,)."""
@@ -157,25 +160,19 @@ class ImplicitALS(Recommender):
         user, item = np.divmod(cell[r > 0], train.n_items)
         return user, item, r[r > 0]
 
-    def _solve(self, Q: Array, items: Array, offsets: Array, r: Array, P: Array) -> Array:
+    def _solve(
+        self, Q: Array, items: Array, offsets: Array, r: Array, P: Array
+    ) -> tuple[Array, Array]:
         weight = self.alpha * r
         cells = (Q, items, offsets, weight, 1 + weight, self.l2)
         if self.solver == "cg":
             return ridge_rows_cg(*cells, gram=Q.T @ Q, P=P, steps=3)
         return ridge_rows(*cells, gram=Q.T @ Q)
 
-    def _loss(self, P: Array, Q: Array, user: Array, item: Array, r: Array) -> Array:
-        """(1): all cells as if empty, by the Gram matrices, corrected where there are events."""
-        s = np.einsum("nd,nd->n", P[user], Q[item])
-        c = 1 + self.alpha * r
-        everywhere = ((P.T @ P) * (Q.T @ Q)).sum()
-        ridge = self.l2 * ((P * P).sum() + (Q * Q).sum())
-        return 0.5 * (everywhere + (c * (1 - s) ** 2 - s * s).sum() + ridge)
-
 
 class Factors(Layer):
     """The two tables, as a checkpoint holds them; they are solved for, not trained by gradients."""
 
     def __init__(self, n_users: int, n_items: int, n_factors: int, *, rng: np.random.Generator):
-        self.P = Parameter(np.zeros((n_users, n_factors)))
-        self.Q = Parameter(rng.normal(0.0, 0.1, (n_items, n_factors)))
+        self.P = Parameter(np.zeros((n_users, n_factors), np.float32))
+        self.Q = Parameter(rng.normal(0.0, 0.1, (n_items, n_factors)).astype(np.float32))

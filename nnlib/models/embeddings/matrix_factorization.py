@@ -139,7 +139,7 @@ class MatrixFactorization(Recommender):
         offsets = np.concatenate([[0], np.cumsum(histories.lengths)])
         liked = float(self.highest_) if self.liked is None else self.liked
         rest = liked - self.mean_ - self.item_bias_[items]
-        return _regress(self.Q_, items, offsets, rest, self.l2)
+        return _regress(self.Q_, items, offsets, rest, self.l2)[0]
 
     def similarity(self, item: int) -> Array:
         """Cosine of the item vectors, (N,)."""
@@ -164,20 +164,21 @@ class MatrixFactorization(Recommender):
                 raise ValueError(f"a table of shape {table.shape} for {len(ids)} ids")
 
     def _alternate(self, net: RatingNetwork, run: Epochs, train: Interactions) -> None:
-        user, item, r = train.user, train.item, _ratings(train) - net.mean
+        item, r = train.item, _ratings(train) - net.mean
         by_item = np.argsort(item, kind="stable")
-        users_of, r_of = user[by_item], r[by_item]
+        users_of, r_of = train.user[by_item], r[by_item]
         of_item = np.searchsorted(item[by_item], np.arange(train.n_items + 1))
         P, Q, b_u, b_i = net.P, net.Q, net.user_bias, net.item_bias
         for _ in run:
             rest = r - b_i.value[item]
-            z = _regress(Q.value, item, train.offsets, rest, self.l2)
+            z, _ = _regress(Q.value, item, train.offsets, rest, self.l2)
             P.value, b_u.value = z[:, :-1], z[:, -1]
-            z = _regress(P.value, users_of, of_item, r_of - b_u.value[users_of], self.l2)
+            rest = r_of - b_u.value[users_of]
+            z, f = _regress(P.value, users_of, of_item, rest, self.l2)
             Q.value, b_i.value = z[:, :-1], z[:, -1]
-            (rating, penalty), _ = net(user, item)
-            loss, _ = squared(rating, net.mean + r)
-            run.record(loss + self.l2 * penalty.mean(), len(r))  # (2)
+            penalty = self.l2 * ((P.value**2).sum() + (b_u.value**2).sum())
+            loss = f.sum() + 0.5 * ((rest**2).sum() + penalty)  # (2): f and what f lacks of it
+            run.record(loss / len(r), len(r))
 
     def _descend(
         self, net: RatingNetwork, run: Epochs, optimizer: SGD, train: Interactions
@@ -194,8 +195,11 @@ class MatrixFactorization(Recommender):
                 run.record(loss + self.l2 * penalty.mean(), B)
 
 
-def _regress(Q: Array, items: Array, offsets: Array, rest: Array, l2: float) -> Array:
-    """[P_u, b_u] that fit each row's `rest` best: ridge regression on [Q_i, 1], (M, D + 1)."""
+def _regress(Q: Array, items: Array, offsets: Array, rest: Array, l2: float) -> tuple[Array, Array]:
+    """[P_u, b_u] (M, D + 1) that fit each row's `rest` best, by ridge regression on [Q_i, 1].
+
+    Also, (M,), f of `ridge_rows`.
+    """
     features = np.concatenate([Q, np.ones((len(Q), 1))], axis=1)
     return ridge_rows(features, items, offsets, np.ones(len(items)), rest, l2)
 
