@@ -100,6 +100,15 @@ def test_stages_touch_what_they_should():
     np.testing.assert_array_equal(alone.vectors_["text"], pretrained["text"])
 
 
+def test_the_merge_begins_where_pretraining_ended():
+    pretrained = replace(SMALL, epochs=20, pretrain_epochs=20, merge_epochs=0)
+    w = pretrained.fit(log(), modules()).merge_.ensemble.w.value
+    assert abs(w - 1).min() > 0.1
+    merged = replace(SMALL, epochs=21, pretrain_epochs=20, lr=pretrained.lr)
+    moved = merged.fit(log(), modules()).merge_.ensemble.w.value - w
+    assert 0 < abs(moved).max() < 1.01 * merged.lr  # one step of Adagrad
+
+
 def test_items_never_bought_have_content_only():
     model = replace(SMALL, epochs=12, pretrain_epochs=10).fit(log(), modules())
     assert not model.vectors_["cf"][27:].any()

@@ -72,8 +72,8 @@ def test_noise_is_of_the_right_kind_and_leaves_the_items_alone():
     support, meta_support = np.array([5, 1, 0, 2]), np.array([6, 0, 2])
     noise = MetaNoise(support, meta_support, 0.75)
     plain = super(MetaNoise, noise)
-    drawn = noise.stream(np.random.default_rng(3), 50)
-    items = plain.stream(np.random.default_rng(3), 50)
+    drawn = noise.stream(np.random.default_rng(3), 50, cache=100)
+    items = plain.stream(np.random.default_rng(3), 50, cache=100)
     seen = np.zeros(7, int)
     for _ in range(20):
         both = next(drawn)

@@ -131,6 +131,8 @@ class Content2Vec(Recommender):
                 loss = step(left, right, weight, noise)
                 optimizer.step()
                 run.record(loss, len(left))
+        if self.epochs == self.pretrain_epochs:
+            net.start_merge()  # and leave it there
         q = sampler.probabilities
         self.log_q_ = np.log(np.maximum(q, q[q > 0].min()))  # never bought: as the rarest
         known = net.known.T[:, :, None]
