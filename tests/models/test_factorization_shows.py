@@ -5,8 +5,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import pytest
 
-from nnlib.data import Histories, by_event, by_session, read_movielens, within_users
-from nnlib.metrics import evaluate_top_n, rating_rmse, rmse
+from nnlib.data import Histories, by_event, by_session, one_out, read_movielens, within_users
+from nnlib.metrics import agreement_per_item, evaluate_top_n, held_out_item, rating_rmse, rmse
 from nnlib.models import (
     EASE,
     AsymmetricMF,
@@ -123,3 +123,31 @@ def test_new_users(likes, seed):
         assert ndcg(cold) > 0.9 * ndcg(warm)
         assert ndcg(cold) > 1.3 * popularity
         assert ndcg(WithoutVector(of=cold)) == pytest.approx(popularity)
+
+
+@seeds
+def test_genres_of_neighbours_and_a_held_out_like(likes, shared_data, seed):
+    """The baselines of item2vec's two tasks: genre agreement of the 8 nearest, and hit rate."""
+    lines = (shared_data / "ml-100k" / "u.item").read_text("latin-1").splitlines()
+    genres = {int(f[0]): [int(x) for x in f[5:]] for f in (line.split("|") for line in lines)}
+    rest, held = one_out(likes.drop_rare(5).drop_short(2), np.random.default_rng(seed))
+    labels = np.array([genres[i] for i in rest.item_ids.tolist()])
+    rare = rest.support() < 20
+    agreement, hit_rate = {}, {}
+    for name, model in {
+        "popularity": Popularity(),
+        "counts": CoOccurrence(normalize="none"),
+        "cosine": CoOccurrence(),
+        "svd": TruncatedSVD(n_factors=40),
+        "als": replace(ALS, n_factors=40),
+    }.items():
+        model.fit(rest)
+        agreement[name] = agreement_per_item(model, labels, k=8)
+        hit_rate[name] = held_out_item(model, rest, held, k=10)["hit_rate@10"]
+    mean = {name: a.mean() for name, a in agreement.items()}
+    assert mean["counts"] > mean["popularity"] + 0.05
+    assert mean["cosine"] > mean["counts"] + 0.05
+    assert abs(mean["svd"] - mean["cosine"]) < 0.02
+    assert mean["als"] > mean["svd"]
+    assert agreement["svd"][rare].mean() < agreement["svd"][~rare].mean() - 0.03
+    assert hit_rate["popularity"] < hit_rate["counts"] < hit_rate["cosine"] < hit_rate["svd"]
