@@ -18,7 +18,7 @@ def evaluate(
     ] = "conservative",
     user: SessionColumn = "SessionId",
     item: ItemColumn = "ItemId",
-    time: TimeColumn = "Time",
+    time: TimeColumn = None,
     as_json: AsJson = False,
 ) -> None:
     """Recall and MRR, with standard errors, of every next click among all items."""

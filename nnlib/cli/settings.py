@@ -26,18 +26,61 @@ if TYPE_CHECKING:
     from nnlib.data import Interactions
     from nnlib.models.base import Recommender
 
-SessionColumn = Annotated[str, typer.Option("--user", help="Column of the session (or user).")]
+SessionColumn = Annotated[
+    str, typer.Option("--user", help="Column of the session, user or basket.")
+]
 ItemColumn = Annotated[str, typer.Option("--item", help="Column of the item.")]
-TimeColumn = Annotated[str, typer.Option("--time", help="Column of the time.")]
+TimeColumn = Annotated[
+    str | None,
+    typer.Option(
+        "--time",
+        help='Column of the time; "none": lines are in order. '
+        '[default: "Time" if the file has it, else none]',
+        show_default=False,
+    ),
+]
+ValueColumn = Annotated[
+    str | None, typer.Option("--value", help="Column of a rating or count, for models of ratings.")
+]
 
 DEFAULT_MODEL = "GRU4Rec"
+DEFAULT_TIME = "Time"
 
 
-def read_log(path: Path, user: str, item: str, time: str) -> "Interactions":
-    """A log of clicks from a TSV file."""
+def read_log(
+    path: Path, user: str, item: str, time: str | None, value: str | None = None
+) -> "Interactions":
+    """A log from a TSV file; `time` and `value` as on the command line."""
     from nnlib.data import Interactions
+    from nnlib.data.delimited import first_line
 
-    return Interactions.from_tsv(path, user=user, item=item, time=time)
+    if time is None:
+        names = first_line(path).rstrip("\r").split("\t")
+        time = DEFAULT_TIME if DEFAULT_TIME in names and DEFAULT_TIME not in (user, item) else None
+    elif time == "none":
+        time = None
+    return Interactions.from_tsv(path, user=user, item=item, time=time, value=value)
+
+
+def read_metadata(path: Path, item: str) -> dict[Any, Any]:
+    """What kind of item each is: a TSV file with the item column and one more."""
+    from nnlib.data import Interactions
+    from nnlib.data.delimited import first_line
+
+    others = [name for name in first_line(path).rstrip("\r").split("\t") if name != item]
+    if len(others) != 1:
+        raise Stop(
+            f"{path}: metadata is the column {item!r} and one other, not {len(others)} others"
+        )
+    pairs = Interactions.from_tsv(path, user=others[0], item=item, time=None)
+    kinds, items = pairs.user_ids[pairs.user].tolist(), pairs.item_ids[pairs.item].tolist()
+    found: dict[Any, Any] = {}
+    for raw, kind in zip(items, kinds, strict=True):
+        if found.setdefault(raw, kind) != kind:
+            raise Stop(
+                f"{path}: item {raw!r} is both {found[raw]!r} and {kind!r}: keep one of them"
+            )
+    return found
 
 
 def read_config(path: Path) -> tuple[str | None, dict[str, Any]]:
@@ -90,9 +133,10 @@ def choose_model(given: str | None, configured: str | None) -> "type[Recommender
     if given and configured and given != configured:
         raise Stop(f"--model {given}, but the configuration says {configured!r}: drop one of them")
     name = given or configured or DEFAULT_MODEL
-    if name not in MODELS:
+    by_any_case = {known.lower(): model for known, model in MODELS.items()}
+    if name.lower() not in by_any_case:
         raise Stop(f"there is no model {name!r}{_nearest(name, MODELS)}")
-    return MODELS[name]
+    return by_any_case[name.lower()]
 
 
 def build_model(

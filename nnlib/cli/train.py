@@ -11,12 +11,14 @@ from nnlib.cli.settings import (
     ItemColumn,
     SessionColumn,
     TimeColumn,
+    ValueColumn,
     build_model,
     check_output,
     choose_model,
     parse_assignments,
     read_config,
     read_log,
+    read_metadata,
 )
 from nnlib.cli.terminal import AsJson, Stop, console, print_json, progress_wanted
 
@@ -30,7 +32,9 @@ def train(
     out: Annotated[Path, typer.Option("--out", "-o", help="Model file to write.")],
     test: Annotated[Path | None, typer.Option(help="Clicks to evaluate on afterwards.")] = None,
     config: Annotated[Path | None, typer.Option(help="Settings in TOML, see above.")] = None,
-    model: Annotated[str | None, typer.Option(help="GRU4Rec (default) or a baseline.")] = None,
+    model: Annotated[
+        str | None, typer.Option(help="GRU4Rec (default), Item2Vec, ImplicitALS, ...; any case.")
+    ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the clicks.")] = None,
     lr: Annotated[float | None, typer.Option(help="Learning rate.")] = None,
     loss: Annotated[str | None, typer.Option(help="cross-entropy, bpr-max, top1, ...")] = None,
@@ -42,10 +46,18 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Go on after an interruption.")] = False,
     user: SessionColumn = "SessionId",
     item: ItemColumn = "ItemId",
-    time: TimeColumn = "Time",
+    time: TimeColumn = None,
+    value: ValueColumn = None,
+    metadata: Annotated[
+        Path | None,
+        typer.Option(help="TSV of the item column and one other, for models that read metadata."),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Train a model on a file of clicks: tab-separated, a header line, one click a line.
+
+    Models that know no sessions take baskets, users or sentences instead: --user names the column,
+    and times are optional.
 
     Settings come from --config, a TOML file with a table [model] (name = "GRU4Rec", hidden = [100],
     ...), and from the options, which win. After every epoch a checkpoint is written beside the
@@ -54,14 +66,19 @@ def train(
     """
     options = {"epochs": epochs, "lr": lr, "loss": loss, "seed": seed, "device": device}
     recommender = _model(model, config, options, assignments or [])
-    check_output(out, {"the training file": log, "--test": test, "--config": config})
+    inputs = {"the training file": log, "--test": test, "--config": config, "--metadata": metadata}
+    check_output(out, inputs)
     checkpoint = _checkpoint(recommender, out, resume)
-    clicks = read_log(log, user, item, time)
+    clicks = read_log(log, user, item, time, value)
     test_clicks = None if test is None else _readable_test(test, clicks, user, item, time)
 
     fit: dict[str, Any] = {}
+    if metadata is not None:
+        if not _takes(recommender, "metadata"):
+            raise Stop(f"--metadata: {type(recommender).__name__} reads none: leave it out")
+        fit["metadata"] = read_metadata(metadata, item)
     if checkpoint is not None:
-        fit = {
+        fit |= {
             "checkpoint": checkpoint,
             "resume": resume,
             "progress": progress_wanted(as_json),
@@ -97,7 +114,7 @@ def _model(
 def _checkpoint(model: "Recommender", out: Path, resume: bool) -> Path | None:
     """Where the checkpoint goes; None for a model that is trained in one go."""
     path = out.with_name(f"{out.name}.checkpoint")
-    if "checkpoint" not in inspect.signature(model.fit).parameters:
+    if not _takes(model, "checkpoint"):
         if resume:
             name = type(model).__name__
             raise Stop(f"--resume: {name} learns in one go, it has no checkpoints: leave it out")
@@ -110,8 +127,13 @@ def _checkpoint(model: "Recommender", out: Path, resume: bool) -> Path | None:
     return path
 
 
+def _takes(model: "Recommender", argument: str) -> bool:
+    """Whether the model's `fit` has this argument."""
+    return argument in inspect.signature(model.fit).parameters
+
+
 def _readable_test(
-    path: Path, train: "Interactions", user: str, item: str, time: str
+    path: Path, train: "Interactions", user: str, item: str, time: str | None
 ) -> "Interactions":
     """The test log, which must leave something to predict: better said now than after training."""
     test = read_log(path, user, item, time)

@@ -1,6 +1,7 @@
 """`load_model` on files of every kind: a model, or one of two errors."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,8 @@ from nnlib.data.synthetic import HMMClicks
 from nnlib.models import MODELS, BayesCeiling, GRU4Rec, Recommender, load_model
 
 WORLD = HMMClicks(n_items=12, n_categories=2, n_stages=1, n_emit=5, n_pool=6)
-TRAIN = WORLD.sample(30, np.random.default_rng(0))
+CLICKS = WORLD.sample(30, np.random.default_rng(0))
+TRAIN = replace(CLICKS, value=1.0 + CLICKS.item % 5)  # for models of ratings
 QUICK = {"hidden": (3,), "n_sample": 4, "batch_size": 4, "epochs": 1}
 
 
