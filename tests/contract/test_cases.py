@@ -58,7 +58,7 @@ def test_the_walk_finds_what_there_is() -> None:
 @pytest.mark.parametrize("f", differentiable(), ids=lambda f: f.__name__)
 def test_every_public_name_has_a_case(f: Callable[..., Any]) -> None:
     assert any(case.target is f for case in CASES), (
-        f"no case in nnlib/check/cases.py: the backward of {f.__module__}.{f.__name__} is unchecked"
+        f"no case in nnlib/check/cases/: the backward of {f.__module__}.{f.__name__} is unchecked"
     )
 
 
