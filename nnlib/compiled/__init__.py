@@ -31,7 +31,7 @@ def compiled_kernels() -> Iterator[None]:
     """Let the kernels do the work within the block, if Numba is there; blocks may be nested."""
     before = dict(COMPILED)
     if numba_problem() is None:
-        from nnlib.compiled import gru_step, rows, updates
+        from nnlib.compiled import gru_step, rows, updates, word2vec
 
         COMPILED.update(
             adagrad=updates.adagrad,
@@ -40,6 +40,7 @@ def compiled_kernels() -> Iterator[None]:
             distinct=rows.distinct,
             gru_step_after_backward=gru_step.gru_step_after_backward,
             gru_step_before_backward=gru_step.gru_step_before_backward,
+            **word2vec.KERNELS,
         )
     try:
         yield

@@ -16,7 +16,7 @@ from typing import cast
 import numpy as np
 
 from nnlib.array import Array, array_module, fusable
-from nnlib.functional.rows import add_rows
+from nnlib.functional.rows import add_rows, distinct, take_rows
 
 
 @fusable
@@ -48,6 +48,33 @@ def transposed_product(g: Array, index: Array, offsets: Array, x: Array, n_rows:
     from scipy.sparse import csc_array
 
     return cast(Array, csc_array((g, index, offsets), shape=(n_rows, len(x))) @ x)
+
+
+@fusable
+def sampled_product(x: Array, row: Array, y: Array, index: Array) -> Array:
+    """Some entries of x yᵀ:   a_i = x[row_i] · y[index_i].
+
+    Shapes
+        x (B, D) · y (U, D) · row, index (n,) int → a (n,)
+    """
+    return cast(Array, array_module(x).einsum("nd,nd->n", take_rows(x, row), take_rows(y, index)))
+
+
+@fusable
+def add_scaled_rows(table: Array, ids: Array, values: Array, scale: Array, scratch: Array) -> None:
+    """table[ids_i] += scale_i values_i for every i, repeated ids included.
+
+    Rows that share an id are summed by `transposed_product` first, so that a row of the table is
+    read and written once.
+
+    Shapes
+        table (N, D) · ids (n,) int · values (n, D) · scale (n,) · scratch (N,) int, is overwritten
+    """
+    unique, place = distinct(ids, scratch)
+    each = array_module(ids).arange(len(ids) + 1, dtype=place.dtype)
+    rows = take_rows(table, unique)
+    rows += transposed_product(scale, place, each, values, len(unique))
+    table[unique] = rows
 
 
 def sparse_product_reference(g: Array, index: Array, offsets: Array, x: Array) -> Array:

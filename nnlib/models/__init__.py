@@ -21,6 +21,7 @@ from nnlib.models.embeddings.matrix_factorization import MatrixFactorization
 from nnlib.models.embeddings.meta_prod2vec import MetaProd2Vec
 from nnlib.models.embeddings.prod2vec import Prod2Vec
 from nnlib.models.embeddings.truncated_svd import TruncatedSVD
+from nnlib.models.embeddings.word2vec import Word2Vec
 from nnlib.models.session.gru4rec import GRU4Rec
 from nnlib.storage import read_arrays
 
@@ -48,6 +49,7 @@ __all__ = [
     "SessionKNN",
     "SessionPopularity",
     "TruncatedSVD",
+    "Word2Vec",
     "load_model",
 ]
 
@@ -71,6 +73,7 @@ MODELS: dict[str, type[Recommender]] = {  # what can be trained and saved, by na
     "SessionPopularity": SessionPopularity,
     "TruncatedSVD": TruncatedSVD,
     "VSKNN": VSKNN,
+    "Word2Vec": Word2Vec,
 }
 
 

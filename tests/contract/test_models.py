@@ -51,6 +51,7 @@ CASES = {
     ),
     "CoOccurrence": ({}, 0.1),
     "TruncatedSVD": ({"n_factors": 24}, 0.2),
+    "Word2Vec": ({"epochs": 10, "n_factors": 24, "lr": 0.1, "dynamic": False}, 0.1),
     "EASE": ({"l2": 100.0}, 0.1),
     "ImplicitALS": ({"n_factors": 24, "epochs": 5}, 0.2),
     "AsymmetricMF": ({"n_factors": 24, "epochs": 8}, 0.15),

@@ -1,0 +1,258 @@
+"""Kernels for the blocks of word2vec: sparse products, windows, paths.
+
+Dot products add up in vector registers, so these agree with their references to rounding and not
+bit for bit.
+"""
+
+import numpy as np
+from numba import njit
+
+from nnlib.array import Array
+from nnlib.functional import bands, sparse_products
+
+LOOSE = {"reassoc", "contract"}  # a sum in any order, multiply and add as one
+
+
+def add_scaled_rows(table: Array, ids: Array, values: Array, scale: Array, scratch: Array) -> None:
+    """`functional.sparse_products.add_scaled_rows`."""
+    if _alike(table, values, scale):
+        _add_scaled_rows(table, ids, values, scale)
+    else:
+        sparse_products.add_scaled_rows.__wrapped__(  # type: ignore[attr-defined]
+            table, ids, values, scale, scratch
+        )
+
+
+def sampled_product(x: Array, row: Array, y: Array, index: Array) -> Array:
+    """`functional.sparse_products.sampled_product`."""
+    if not _alike(x, y):
+        return sparse_products.sampled_product.__wrapped__(  # type: ignore[attr-defined]
+            x, row, y, index
+        )
+    a = np.empty(len(row), x.dtype)
+    _sampled_product(x, row, y, index, a)
+    return a
+
+
+def sparse_product(g: Array, index: Array, offsets: Array, x: Array) -> Array:
+    """`functional.sparse_products.sparse_product`."""
+    if not _alike(g, x):
+        return sparse_products.sparse_product.__wrapped__(  # type: ignore[attr-defined]
+            g, index, offsets, x
+        )
+    y = np.zeros((len(offsets) - 1, x.shape[1]), x.dtype)
+    _sparse_product(g, index, offsets, x, y)
+    return y
+
+
+def transposed_product(g: Array, index: Array, offsets: Array, x: Array, n_rows: int) -> Array:
+    """`functional.sparse_products.transposed_product`."""
+    if not _alike(g, x):
+        return sparse_products.transposed_product.__wrapped__(  # type: ignore[attr-defined]
+            g, index, offsets, x, n_rows
+        )
+    y = np.zeros((n_rows, x.shape[1]), x.dtype)
+    _transposed_product(g, index, offsets, x, y)
+    return y
+
+
+def band(left: Array, right: Array, n_tiles: int, window: int) -> Array:
+    """`functional.bands.band`."""
+    tile = len(left) // n_tiles
+    near = np.zeros((n_tiles, tile, tile + 2 * window), np.float32)
+    _band(left, right, window, near)
+    return near
+
+
+def band_product(near: Array, x: Array) -> Array:
+    """`functional.bands.band_product`: only the entries of near that are not 0."""
+    if not _alike(near, x):
+        return bands.band_product.__wrapped__(near, x)  # type: ignore[attr-defined]
+    y = np.zeros((near.shape[0] * near.shape[1], x.shape[1]), x.dtype)
+    _band_product(near, x, y)
+    return y
+
+
+def band_product_backward(near: Array, dy: Array) -> Array:
+    """`functional.bands.band_product_backward`."""
+    if not _alike(near, dy):
+        return bands.band_product_backward.__wrapped__(near, dy)  # type: ignore[attr-defined]
+    n_tiles, tile, width = near.shape
+    dx = np.zeros((n_tiles * tile + width - tile, dy.shape[1]), dy.dtype)
+    _band_product_backward(near, dy, dx)
+    return dx
+
+
+def noise_weight(items: Array, left: Array, right: Array, noise: Array, negatives: float) -> Array:
+    """`functional.sgns_block.noise_weight`."""
+    n_groups, S = noise.shape
+    weight = np.empty((n_groups, len(left) // n_groups, S), np.float32)
+    _noise_weight(items, left, right, noise, np.float32(negatives / S), weight)
+    return weight
+
+
+def band_dots(
+    e: Array, rows: Array, near: Array, index: Array, sign: Array, owner: Array
+) -> tuple[Array, Array, Array]:
+    """`functional.path_block.band_dots`, of the tokens in the window only: all three are (n,)."""
+    window = (near.shape[2] - near.shape[1]) // 2
+    a, signs, weight = np.empty((3, index.size * 2 * window), e.dtype)
+    n = _band_dots(e, rows, near, index, sign, owner, a, signs, weight)
+    return a[:n], signs[:n], weight[:n]
+
+
+def band_sums(
+    g: Array, e: Array, rows: Array, near: Array, index: Array, owner: Array
+) -> tuple[Array, Array]:
+    """`functional.path_block.band_sums`, for what the kernel `band_dots` gives."""
+    de, drows = np.zeros_like(e), np.zeros_like(rows)
+    _band_sums(g, e, rows, near, index, owner, de, drows)
+    return de, drows
+
+
+KERNELS = {
+    f.__name__: f
+    for f in (
+        add_scaled_rows,
+        sampled_product,
+        sparse_product,
+        transposed_product,
+        band,
+        band_product,
+        band_product_backward,
+        noise_weight,
+        band_dots,
+        band_sums,
+    )
+}
+
+
+def _alike(*arrays: Array) -> bool:
+    return all(a.dtype == arrays[0].dtype and a.flags.c_contiguous for a in arrays)
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE)
+def _dot(x, y):  # type: ignore[no-untyped-def]
+    total = x.dtype.type(0)
+    for d in range(len(x)):
+        total += x[d] * y[d]
+    return total
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE)
+def _add(y, g, x):  # type: ignore[no-untyped-def]
+    for d in range(len(x)):
+        y[d] += g * x[d]
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE)
+def _add_scaled_rows(table, ids, values, scale):  # type: ignore[no-untyped-def]
+    for i in range(len(ids)):
+        _add(table[ids[i]], scale[i], values[i])
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE)
+def _sampled_product(x, row, y, index, a):  # type: ignore[no-untyped-def]
+    for i in range(len(row)):
+        a[i] = _dot(x[row[i]], y[index[i]])
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE)
+def _sparse_product(g, index, offsets, x, y):  # type: ignore[no-untyped-def]
+    for b in range(len(y)):
+        for i in range(offsets[b], offsets[b + 1]):
+            _add(y[b], g[i], x[index[i]])
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE)
+def _transposed_product(g, index, offsets, x, y):  # type: ignore[no-untyped-def]
+    for b in range(len(x)):
+        for i in range(offsets[b], offsets[b + 1]):
+            _add(y[index[i]], g[i], x[b])
+
+
+@njit(cache=True, nogil=True)
+def _band(left, right, window, near):  # type: ignore[no-untyped-def]
+    n_tiles, tile, _ = near.shape
+    for r in range(n_tiles):
+        for t in range(tile):
+            b = r * tile + t
+            for u in range(window + t - left[b], window + t + right[b] + 1):
+                near[r, t, u] = 1
+            near[r, t, window + t] = 0
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE)
+def _band_product(near, x, y):  # type: ignore[no-untyped-def]
+    n_tiles, tile, width = near.shape
+    for r in range(n_tiles):
+        for t in range(tile):
+            for u in range(t, t + width - tile + 1):
+                if near[r, t, u] != 0:
+                    _add(y[r * tile + t], near[r, t, u], x[r * tile + u])
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE)
+def _band_product_backward(near, dy, dx):  # type: ignore[no-untyped-def]
+    n_tiles, tile, width = near.shape
+    for r in range(n_tiles):
+        for t in range(tile):
+            for u in range(t, t + width - tile + 1):
+                if near[r, t, u] != 0:
+                    _add(dx[r * tile + u], near[r, t, u], dy[r * tile + t])
+
+
+@njit(cache=True, nogil=True)
+def _noise_weight(items, left, right, noise, share, weight):  # type: ignore[no-untyped-def]
+    n_groups, M, S = weight.shape
+    window = (len(items) - len(left)) // 2
+    for g in range(n_groups):
+        for m in range(M):
+            b = g * M + m
+            full = share * (left[b] + right[b])
+            for s in range(S):
+                weight[g, m, s] = full
+        for at in range(M + 2 * window):
+            item = items[g * M + at]
+            for s in range(S):
+                if noise[g, s] == item:
+                    for m in range(max(0, at - 2 * window), min(M, at + 1)):
+                        offset, b = at - window - m, g * M + m
+                        if offset != 0 and -left[b] <= offset <= right[b]:
+                            weight[g, m, s] -= share
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE)
+def _band_dots(e, rows, near, index, sign, owner, a, signs, weights):  # type: ignore[no-untyped-def]
+    n_tiles, tile, width = near.shape
+    n = 0
+    for r in range(n_tiles):
+        for p in range(index.shape[1]):
+            t = owner[r, p] - r * tile
+            if owner[r, p] == n_tiles * tile:
+                continue
+            row = rows[index[r, p]]
+            for u in range(t, t + width - tile + 1):
+                if near[r, t, u] != 0:
+                    a[n] = _dot(row, e[r * tile + u])
+                    signs[n] = sign[r, p]
+                    weights[n] = near[r, t, u]
+                    n += 1
+    return n
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE)
+def _band_sums(g, e, rows, near, index, owner, de, drows):  # type: ignore[no-untyped-def]
+    n_tiles, tile, width = near.shape
+    n = 0
+    for r in range(n_tiles):
+        for p in range(index.shape[1]):
+            t = owner[r, p] - r * tile
+            if owner[r, p] == n_tiles * tile:
+                continue
+            row, drow = rows[index[r, p]], drows[index[r, p]]
+            for u in range(t, t + width - tile + 1):
+                if near[r, t, u] != 0:
+                    _add(de[r * tile + u], g[n], row)
+                    _add(drow, g[n], e[r * tile + u])
+                    n += 1

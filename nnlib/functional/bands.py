@@ -1,0 +1,107 @@
+"""Bands: products between each token of a stream and the tokens around it, as matrix products.
+
+A stream of B tokens is cut into R tiles of T.  What lies at most w places from a token of a tile
+lies within the tile or w to its left or right, so a tile needs one product of its T rows with the
+U = T + 2w rows around it, of which a band is used.  For windows of a few tokens that is an order of
+magnitude faster than looking up every pair.
+"""
+
+from functools import cache
+from typing import cast
+
+import numpy as np
+
+from nnlib.array import Array, array_module, fusable
+
+
+def tile_size(window: int) -> int:
+    """T for a window: small tiles waste less of a product, larger ones less of its edges."""
+    return max(16, 1 << (window - 1).bit_length())
+
+
+def around(x: Array, n_tiles: int, window: int) -> Array:
+    """The U rows of x in and around each tile: a view of overlapping pieces, not to be written.
+
+        (1) y_ru = x_{rT + u}
+    Shapes
+        x (R T + 2w, D), in the order of memory → y (R, U, D)
+    """
+    n_tokens = len(x) - 2 * window
+    tile = n_tokens // n_tiles
+    row, column = x.strides
+    strided = array_module(x).lib.stride_tricks.as_strided
+    shape = (n_tiles, tile + 2 * window, x.shape[1])
+    return cast(Array, strided(x, shape, (tile * row, row, column)))
+
+
+def around_backward(dy: Array, window: int, out: Array | None = None) -> Array:
+    """dx of `around`: pieces added up where they overlap.
+
+    Shapes
+        dy (R, U, D) → dx (R T + 2w, D), in `out` if given
+    """
+    xp = array_module(dy)
+    n_tiles, width, n_factors = dy.shape
+    tile = width - 2 * window
+    n_tokens = n_tiles * tile
+    dx = xp.empty((n_tokens + 2 * window, n_factors), dy.dtype) if out is None else out
+    dx[:n_tokens].reshape(n_tiles, tile, n_factors)[...] = dy[:, :tile]
+    dx[n_tokens:] = 0
+    row, column = dx.strides
+    for start in range(tile, width, tile):  # the part of each piece that reaches into a later tile
+        part = dy[:, start : start + tile]
+        there = xp.lib.stride_tricks.as_strided(
+            dx[start:], part.shape, (tile * row, row, column), writeable=True
+        )
+        there += part
+    return dx
+
+
+@fusable
+def band(left: Array, right: Array, n_tiles: int, window: int) -> Array:
+    """Which of the U tokens around each tile are in the window of which of its T tokens.
+
+        (1) near_rtu = 1 if −left_rt ≤ u − w − t ≤ right_rt and u ≠ w + t, otherwise 0
+    A row of it depends on t, left and right only, so rows are looked up, not compared.
+
+    Shapes
+        left, right (R T,) int, 0 … w → near (R, T, U) float32
+    """
+    xp = array_module(left)
+    tile = len(left) // n_tiles
+    width = tile + 2 * window
+    before, after = (xp.asarray(table) for table in _sides(tile, window))
+    place = xp.arange(tile) * (window + 1)
+    near = before.take((place + left.reshape(n_tiles, tile)).ravel(), axis=0)
+    near += after.take((place + right.reshape(n_tiles, tile)).ravel(), axis=0)
+    return cast(Array, near.reshape(n_tiles, tile, width))
+
+
+@cache
+def _sides(tile: int, window: int) -> tuple[Array, Array]:
+    """Row t (w + 1) + n marks the n tokens before, or after, token t of a tile: (T (w + 1), U)."""
+    t, n, u = np.ogrid[:tile, : window + 1, : tile + 2 * window]
+    offset = u - window - t
+    before, after = (offset < 0) & (offset >= -n), (offset > 0) & (offset <= n)
+    rows = (tile * (window + 1), tile + 2 * window)
+    return before.reshape(rows).astype(np.float32), after.reshape(rows).astype(np.float32)
+
+
+@fusable
+def band_product(near: Array, x: Array) -> Array:
+    """Weighted sums of the rows around each token:  y_{rT+t} = Σ_u near_rtu x_{rT+u}.
+
+    Shapes
+        near (R, T, U) · x (R T + 2w, D) → y (R T, D)
+    """
+    n_tiles, tile, width = near.shape
+    y = near @ around(x, n_tiles, (width - tile) // 2)
+    return cast(Array, y.reshape(n_tiles * tile, -1))
+
+
+@fusable
+def band_product_backward(near: Array, dy: Array) -> Array:
+    """dx of `band_product`; near is no subject of learning."""
+    n_tiles, tile, width = near.shape
+    dtiles = near.swapaxes(1, 2) @ dy.reshape(n_tiles, tile, -1)
+    return around_backward(dtiles, (width - tile) // 2)

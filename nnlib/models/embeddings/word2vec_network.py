@@ -1,0 +1,279 @@
+"""The networks of Word2Vec: two tables, and one block of tokens at a time through them.
+
+    net = NegativeSampling(shape, counts, negatives=5, noise_exponent=0.75, rng=rng)
+    loss, backward = net(block, rng)
+    backward()
+
+A loss is a sum over predictions, because word2vec takes a step for each of them.  Skip-gram's
+predictions are (token, token of its window), CBOW's are tokens that have a context.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+
+import numpy as np
+
+from nnlib.array import Array, Backward, array_module
+from nnlib.data import PopularitySampler
+from nnlib.data.token_blocks import TokenBlock
+from nnlib.functional.bands import band, band_product, band_product_backward, tile_size
+from nnlib.functional.cbow_block import cbow_block, cbow_block_backward, target_noise_weight
+from nnlib.functional.path_block import (
+    band_path_block,
+    band_path_block_backward,
+    band_visits,
+    path_block,
+    path_block_backward,
+    side_by_side,
+    top_block,
+    top_block_backward,
+)
+from nnlib.functional.rows import distinct, take_rows
+from nnlib.functional.sgns_block import noise_weight, sgns_block, sgns_block_backward
+from nnlib.functional.trees import Tree, cut_paths
+from nnlib.layer import Layer
+from nnlib.losses import cross_entropy, soft_cross_entropy
+from nnlib.parameter import Parameter
+
+GROUP, SHARED = 32, 16  # tokens that share negatives, and how many
+TOP = 31  # nodes of the dense part of a tree: five levels of a balanced one
+
+
+@dataclass(frozen=True)
+class BlockShape:
+    """What a block of tokens is cut into.
+
+    Arguments
+        window: w
+        batch_size: tokens of a block, rounded up to whole tiles and groups
+        cbow: CBOW, otherwise skip-gram
+        mean: CBOW's hidden layer is the mean of the context, otherwise the sum
+    """
+
+    window: int
+    batch_size: int
+    cbow: bool
+    mean: bool
+
+    @property
+    def n_tokens(self) -> int:
+        """B: a multiple of T and of 32, both powers of 2."""
+        multiple = max(tile_size(self.window), GROUP)
+        return -(-self.batch_size // multiple) * multiple
+
+    @property
+    def n_tiles(self) -> int:
+        """R."""
+        return self.n_tokens // tile_size(self.window)
+
+    def near(self, block: TokenBlock) -> Array:
+        """Which tokens are whose context, (R, T, U)."""
+        return band(block.left, block.right, self.n_tiles, self.window)
+
+    def share(self, block: TokenBlock) -> Array:
+        """CBOW's weight of each token in the hidden layer of each other, (R, T, U)."""
+        near = self.near(block)
+        if self.mean:
+            n = np.maximum(block.n_contexts, 1).astype(near.dtype)
+            near *= (1 / n).reshape(self.n_tiles, -1, 1)
+        return near
+
+    def predictions(self, block: TokenBlock) -> int:
+        """How many predictions a block makes."""
+        n = block.n_contexts
+        return int((n > 0).sum() if self.cbow else n.sum())
+
+
+class Word2VecTables(Layer):
+    """Base of the three outputs: E (N, D), drawn from U(−1, 1) / D as gensim does, and O, zeros."""
+
+    def __init__(
+        self, shape: BlockShape, n_items: int, n_out: int, n_factors: int, rng: np.random.Generator
+    ) -> None:
+        self.shape = shape
+        E = (2 * rng.random((n_items, n_factors), np.float32) - 1) / n_factors
+        self.E, self.O = Parameter(E), Parameter(np.zeros((n_out, n_factors), np.float32))
+
+    def visits(self, f: Array, n: float) -> tuple[Array, Array]:
+        """Examples expected to touch each row of E and of O in a block.
+
+        Arguments
+            f: (N,) share of each item among the tokens
+            n: predictions of a block
+        """
+        raise NotImplementedError
+
+    def hidden(self, block: TokenBlock) -> tuple[Array, Backward]:
+        """CBOW's hidden layer h (B, D), and what takes its gradient to E."""
+        share, items, E = self.shape.share(block), block.items, self.E
+        h = band_product(share, take_rows(E.value, items))
+        return h, lambda dh: E.accumulate_rows(items, band_product_backward(share, dh))
+
+
+class NegativeSampling(Word2VecTables):
+    """Tell the token that is there from others drawn at random; see `sgns_block`, `cbow_block`."""
+
+    def __init__(
+        self,
+        shape: BlockShape,
+        counts: Array,
+        n_factors: int,
+        negatives: int,
+        noise_exponent: float,
+        *,
+        rng: np.random.Generator,
+    ) -> None:
+        super().__init__(shape, len(counts), len(counts), n_factors, rng)
+        self.negatives = negatives
+        self.sampler = PopularitySampler(counts, noise_exponent)
+
+    def visits(self, f: Array, n: float) -> tuple[Array, Array]:
+        q, n_draws = self.sampler.probabilities, self.shape.n_tokens // GROUP * SHARED
+        # A block that draws an item at all gives it the examples of a whole group.
+        return n * f, n * (f + self.negatives * np.maximum(q, 1 / n_draws))
+
+    def __call__(
+        self, block: TokenBlock, rng: np.random.Generator, *, with_loss: bool = True
+    ) -> tuple[Array | None, Backward]:
+        E, O, shape = self.E, self.O, self.shape
+        n_groups = shape.n_tokens // GROUP
+        noise = self.sampler.draw(rng, n_groups * SHARED)
+        groups, K = noise.reshape(n_groups, SHARED), self.negatives
+        if shape.cbow:
+            inputs, outputs = block.items, np.concatenate([block.centres, noise])
+            present = block.n_contexts > 0
+            weight = target_noise_weight(block.centres, present, groups, K)
+            e, rows = take_rows(E.value, inputs), take_rows(O.value, outputs)
+            loss, saved = cbow_block(
+                e, rows, shape.share(block), present, weight, with_loss=with_loss
+            )
+            gradients = partial(cbow_block_backward, saved)
+        else:
+            inputs, outputs = block.centres, np.concatenate([block.items, noise])
+            weight = noise_weight(block.items, block.left, block.right, groups, K)
+            e, rows = take_rows(E.value, inputs), take_rows(O.value, outputs)
+            loss, pairs = sgns_block(e, rows, shape.near(block), weight, with_loss=with_loss)
+            gradients = partial(sgns_block_backward, pairs)
+
+        def backward() -> None:
+            de, drows = gradients()
+            E.accumulate_rows(inputs, de)
+            O.accumulate_rows(outputs, drows)
+
+        return loss, backward
+
+
+class TreeOutput(Word2VecTables):
+    """Hierarchical softmax: O (N − 1, D) are the inner nodes; see `path_block`.
+
+    Skip-gram predicts the token in the middle from each of its contexts, as word2vec.c does, not
+    the contexts from the token: over a corpus the pairs are the same, and here every token's path
+    is looked up once.
+    """
+
+    def __init__(
+        self, shape: BlockShape, tree: Tree, n_factors: int, *, rng: np.random.Generator
+    ) -> None:
+        super().__init__(shape, tree.n_leaves, tree.n_inner, n_factors, rng)
+        self.tree, self.paths = tree, cut_paths(tree, TOP)
+        self._scratch = np.empty(tree.n_inner, np.int32)
+
+    def visits(self, f: Array, n: float) -> tuple[Array, Array]:
+        leaf, step = np.nonzero(self.tree.sign)
+        nodes = np.bincount(self.tree.path[leaf, step], f[leaf], self.tree.n_inner)
+        return n * f, n * nodes
+
+    def __call__(
+        self, block: TokenBlock, rng: np.random.Generator, *, with_loss: bool = True
+    ) -> tuple[Array | None, Backward]:
+        E, O, shape = self.E, self.O, self.shape
+        cut = self.paths.of(block.centres)
+        n_top = cut.top.shape[1]
+        nodes, index = distinct(cut.node, self._scratch)
+        rows, top = take_rows(O.value, nodes), O.value[:n_top]
+        if shape.cbow:
+            h, back_hidden = self.hidden(block)
+            there = block.n_contexts > 0
+            signs = cut.top * there[:, None]
+            top_loss, top_saved = top_block(h, top, abs(signs), signs, with_loss=with_loss)
+            deep_loss, deep = path_block(
+                h, rows, index, cut.sign * there[cut.row], cut.row, cut.offsets, with_loss=with_loss
+            )
+
+            def backward_cbow() -> None:
+                dh, drows = path_block_backward(deep)
+                dh_top, dtop = top_block_backward(top_saved)
+                dh += dh_top
+                back_hidden(dh)
+                O.accumulate_rows(nodes, drows, distinct=True)
+                O.accumulate_rows(np.arange(n_top), dtop, distinct=True)
+
+            return (None if deep_loss is None else deep_loss + top_loss), backward_cbow
+
+        near, items = shape.near(block), block.items
+        e = take_rows(E.value, items)
+        visits, signs = band_visits(near, cut.top)
+        top_loss, top_saved = top_block(e, top, visits, signs, with_loss=with_loss)
+        filled = side_by_side(index, cut.sign, cut.row, cut.offsets, shape.n_tiles)
+        deep_loss, band_deep = band_path_block(e, rows, near, *filled, with_loss=with_loss)
+
+        def backward_skip_gram() -> None:
+            de, drows = band_path_block_backward(band_deep)
+            de_top, dtop = top_block_backward(top_saved)
+            de += de_top
+            E.accumulate_rows(items, de)
+            O.accumulate_rows(nodes, drows, distinct=True)
+            O.accumulate_rows(np.arange(n_top), dtop, distinct=True)
+
+        return (None if deep_loss is None else deep_loss + top_loss), backward_skip_gram
+
+
+class SoftmaxOutput(Word2VecTables):
+    """Softmax over all N items: exact, and N D operations for every token; for small N."""
+
+    def __init__(
+        self, shape: BlockShape, n_items: int, n_factors: int, *, rng: np.random.Generator
+    ) -> None:
+        super().__init__(shape, n_items, n_items, n_factors, rng)
+
+    def visits(self, f: Array, n: float) -> tuple[Array, Array]:
+        return n * f, 2 * n * f  # of O: as target, and as much again by its probability
+
+    def __call__(
+        self, block: TokenBlock, rng: np.random.Generator, *, with_loss: bool = True
+    ) -> tuple[Array | None, Backward]:
+        E, O, shape = self.E, self.O, self.shape
+        if shape.cbow:
+            h, back_hidden = self.hidden(block)
+            there = block.n_contexts > 0
+            h, target = h[there], block.centres[there]
+            loss, back_loss = cross_entropy(h @ O.value.T, target)
+        else:
+            there = slice(None)
+            h = take_rows(E.value, block.centres)
+            counts = context_counts(block, shape.near(block), len(E.value))
+            loss, back_loss = soft_cross_entropy(h @ O.value.T, counts)
+        n = len(h)
+
+        def backward() -> None:
+            ds = back_loss(n)  # of the sum
+            O.accumulate(ds.T @ h)
+            dh = ds @ O.value
+            if shape.cbow:
+                whole = np.zeros((len(block.left), dh.shape[1]), dh.dtype)
+                whole[there] = dh
+                back_hidden(whole)
+            else:
+                E.accumulate_rows(block.centres, dh)
+
+        return loss * n, backward
+
+
+def context_counts(block: TokenBlock, near: Array, n_items: int) -> Array:
+    """How often each item is in the window of each token, (B, N) like near."""
+    xp = array_module(near)
+    n_tiles, tile, width = near.shape
+    r, t, u = xp.nonzero(near)
+    item = block.items[r * tile + u]
+    flat = xp.bincount((r * tile + t) * n_items + item, minlength=n_tiles * tile * n_items)
+    return flat.reshape(-1, n_items).astype(near.dtype)
