@@ -27,8 +27,8 @@ class BaggedProd2Vec(PairModel):
         (2) sum       L = Σ_m Σ_{0<|j|≤n}             Σ_{l ∈ e_{m+j}} loss(Σ_{k ∈ e_m} E_k, O_l)
     where loss(h, O_l) = −log σ(h · O_l) − Σ_k log σ(−h · O_{n_k}), and only j > 0 if `directed`.
     In (1) each item speaks for itself; in (2) the items of a basket explain the next one together.
-    What is bought together (`Prod2Vec`) replaces one another in the same basket: items with the
-    same neighbours in time; complements are what E_i · O_j is large for.
+    E_i · O_j is large for complements, which are bought before or after one another; items with
+    such neighbours in common, substitutes, have a large cosine.
 
     Asked for a history, (2) takes the sum over it that it was trained on, Σ_t decay^(n−t) E_{x_t},
     and (1) the mean, as `ItemVectors` says: give it the last basket.

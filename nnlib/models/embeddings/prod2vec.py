@@ -45,7 +45,7 @@ class Prod2Vec(PairModel):
         ValueError: a setting is out of range.
     Source
         Grbovic et al. 2015 · differs: there the items of the clusters with the largest θ are pooled
-        and sorted by cosine; D'Hondt 1882 for sharing out.
+        and sorted by cosine, which fills the list from few of them.  D'Hondt 1882 for sharing out.
     """
 
     window: int = 5
