@@ -9,14 +9,11 @@ from nnlib.functional.sparse_products import add_scaled_rows
 from nnlib.optim import Optimizer
 from nnlib.parameter import Parameter
 
-LONGEST = 1.6  # step of a row that is not shortened: 64 examples at word2vec's 0.025
-
-
 class CappedSGD(Optimizer):
     """SGD on sums over a batch, in which the steps of frequent rows are shortened.
 
         (1) θ_i ← θ_i − η r c_i g_i
-        (2) c_i = min(1, 1.6 / (η₀ r v_i))
+        (2) c_i = min(1, longest / (η₀ r v_i))
     g is a sum over examples, as if each took its own step of η r; v_i is how many of them are
     expected to touch row i.  A hundred such steps in one place, all from the same point, would
     overshoot: at word2vec's rates a batch of a thousand tokens diverges without (2).
@@ -28,6 +25,7 @@ class CappedSGD(Optimizer):
         visits: for each of them v (N,), expected examples of each row in a batch
         lr: η₀ > 0, what η starts with
         rates: r of each of them, > 0
+        longest: step of a row that is not shortened, > 0; 1.6 are 64 examples at η₀ = 0.025
     """
 
     def __init__(
@@ -35,12 +33,13 @@ class CappedSGD(Optimizer):
         params: Sequence[Parameter],
         visits: Sequence[Array],
         lr: float,
-        rates: Sequence[float] | None = None,
+        rates: Sequence[float],
+        longest: float = 1.6,
     ) -> None:
         super().__init__(params, lr)
         self.factors: list[Array] = []  # −r c of each table
-        for p, v, r in zip(self.params, visits, rates or [1.0] * len(visits), strict=True):
-            c = np.minimum(1, LONGEST / np.maximum(lr * r * v, 1e-9))  # (2)
+        for p, v, r in zip(self.params, visits, rates, strict=True):
+            c = np.minimum(1, longest / np.maximum(lr * r * v, 1e-9))  # (2)
             self.factors.append(array_module(p.value).asarray(-r * c, p.value.dtype))
         self._scratch = [array_module(f).empty(len(f), np.int32) for f in self.factors]
 

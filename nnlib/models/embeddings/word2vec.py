@@ -142,7 +142,7 @@ class Word2Vec(ItemVectors):
         n = shape.n_tokens * (1 if shape.cbow else n_contexts)
         visits = net.visits(kept / kept.sum(), n)
         rates = (n_contexts if shape.cbow and self.cbow_mean else 1.0, 1.0)
-        optimizer = CappedSGD([net.E, net.O], visits, lr, rates)
+        optimizer = CappedSGD([net.E, net.O], visits, lr, rates, net.longest)
         data: Any = corpus  # of which only the fingerprint is asked for
 
         run = Epochs(

@@ -91,6 +91,9 @@ class Word2VecTables(Layer):
         self, shape: BlockShape, n_items: int, n_out: int, n_factors: int, rng: np.random.Generator
     ) -> None:
         self.shape = shape
+        # Found by trial: what no log made diverge, at any lr.  Where many rows make one hidden
+        # layer, all of them move at once.
+        self.longest = 0.8 if shape.cbow else 1.6  # of `CappedSGD`
         E = (2 * rng.random((n_items, n_factors), np.float32) - 1) / n_factors
         self.E, self.O = Parameter(E), Parameter(np.zeros((n_out, n_factors), np.float32))
 
@@ -235,6 +238,7 @@ class SoftmaxOutput(Word2VecTables):
         self, shape: BlockShape, n_items: int, n_factors: int, *, rng: np.random.Generator
     ) -> None:
         super().__init__(shape, n_items, n_items, n_factors, rng)
+        self.longest = 0.8  # the curvature of a softmax is up to ½, of a logistic loss ¼
 
     def visits(self, f: Array, n: float) -> tuple[Array, Array]:
         return n * f, 2 * n * f  # of O: as target, and as much again by its probability
