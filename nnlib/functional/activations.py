@@ -1,6 +1,7 @@
 """Activations, each with its derivative:  y, backward = f(x);  dx = backward(dy).
 
                 y = f(x)                            ∂y/∂x by y          at x = 0
+    linear      x                                   1                   1
     sigmoid     1 / (1 + e⁻ˣ)                       y (1 − y)           ¼
     tanh        (eˣ − e⁻ˣ) / (eˣ + e⁻ˣ)             1 − y²              1
     relu        max(x, 0)                           0 | 1               0, by convention
@@ -9,6 +10,7 @@
     selu        λ α (eˣ − 1) | λ x                  y + λ α | λ         λ; from below λ α
     softplus    log(1 + eˣ)                         1 − e⁻ʸ             ½
     softmax     e^{x_i} / Σ_j e^{x_j}               y_i (δ_ij − y_j)
+    modrelu     sign(x) max(|x| + b, 0)             0 | 1               0, by convention
 
 "below | above" separates x < 0 from x > 0.  Derivatives are written by the output y, which the
 next layer keeps anyway, so that x can go.  All are stable for |x| ≤ 10³⁸.
@@ -38,6 +40,14 @@ def log_logistic(x: Array) -> Array:
     y = xp.minimum(x, 0)
     y -= xp.log1p(xp.exp(-abs(x)))
     return y
+
+
+def linear(x: Array) -> tuple[Array, Backward]:
+    """No activation:  y = x, for where one must be given.
+
+    Backward:  ∂y/∂x = 1.
+    """
+    return x.copy(), lambda dy: dy.copy()
 
 
 def sigmoid(x: Array) -> tuple[Array, Backward]:
@@ -151,6 +161,30 @@ def softmax(x: Array) -> tuple[Array, Backward]:
     y = xp.exp(x - x.max(axis=-1, keepdims=True))
     y /= y.sum(axis=-1, keepdims=True)
     return y, lambda dy: y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+
+
+def modrelu(x: Array, b: Array) -> tuple[Array, Backward]:
+    """Rectifier of the size alone:  y = sign(x) max(|x| + b, 0).
+
+    It moves what is large by b and turns what is small into 0, on either side: for b = 0 it is
+    linear, and keeps every norm.
+
+    Backward:  ∂y/∂x = 1 and ∂y/∂b = sign(x) where |x| + b > 0, otherwise both are 0.
+
+    Shapes
+        x (..., H) · b (H,) → y (..., H)
+    Source
+        Arjovsky et al. 2016, eq. 8, for real numbers as in Helfrich et al. 2018.
+    """
+    xp = array_module(x)
+    size, sign = abs(x) + b, xp.sign(x)
+    y = sign * xp.maximum(size, 0)
+
+    def backward(dy: Array) -> tuple[Array, Array]:
+        dx = dy * (size > 0)
+        return dx, (dx * sign).reshape(-1, len(b)).sum(axis=0)
+
+    return y, backward
 
 
 def _at_least_0(x: Array) -> Array:

@@ -1,5 +1,6 @@
 """Layers: parameters and the functions that use them, one concept to a file."""
 
+from nnlib.functional.sequences import last_state
 from nnlib.layers.alpha_dropout import AlphaDropout
 from nnlib.layers.bag_of_words import BagOfWords
 from nnlib.layers.concat import concat
@@ -12,14 +13,18 @@ from nnlib.layers.gru_cell import GRUCell
 from nnlib.layers.gru_step import GRUStep
 from nnlib.layers.hierarchical_softmax import HierarchicalSoftmax
 from nnlib.layers.linear_ensemble import LinearEnsemble
+from nnlib.layers.lstm import LSTM, LSTMCell
 from nnlib.layers.pairwise_residual import PairwiseResidual
 from nnlib.layers.product import product
 from nnlib.layers.residual import Residual
+from nnlib.layers.rnn import RNN, RNNCell
 from nnlib.layers.scan import Scan
 from nnlib.layers.sequential import Sequential
 
 __all__ = [
     "GRU",
+    "LSTM",
+    "RNN",
     "AlphaDropout",
     "BagOfWords",
     "Dense",
@@ -29,11 +34,14 @@ __all__ = [
     "GRUCell",
     "GRUStep",
     "HierarchicalSoftmax",
+    "LSTMCell",
     "LinearEnsemble",
     "PairwiseResidual",
+    "RNNCell",
     "Residual",
     "Scan",
     "Sequential",
     "concat",
+    "last_state",
     "product",
 ]

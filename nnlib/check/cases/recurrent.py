@@ -1,12 +1,14 @@
 """Cases of the recurrent layers: cells, the pairs over time behind them, and single steps."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from nnlib.array import Array, Backward
 from nnlib.check.cases.case import Case, Make, Sizes, Subject, scrambled
+from nnlib.functional import lstm_sequence as lstm
+from nnlib.functional import rnn_sequence as rnn
 from nnlib.functional.gru_sequence import gru_sequence, gru_sequence_backward
 from nnlib.functional.gru_step import (
     gru_step_after,
@@ -14,7 +16,9 @@ from nnlib.functional.gru_step import (
     gru_step_before,
     gru_step_before_backward,
 )
-from nnlib.layers import GRU, GRUCell, GRUStep, Scan
+from nnlib.functional.sequences import last_state
+from nnlib.layer import Layer
+from nnlib.layers import GRU, LSTM, RNN, GRUCell, GRUStep, LSTMCell, RNNCell, Scan
 
 
 def _gru_cell(reset: Any) -> Make:
@@ -33,9 +37,76 @@ def _gru(reset: Any) -> Make:
     return make
 
 
-def _scan(rng: np.random.Generator, s: Sizes) -> Subject:
-    scan = scrambled(Scan(GRUCell(s.I, s.H, rng=rng)), rng)
-    return Subject(scan, (rng.normal(size=(s.T, s.B, s.I)), rng.normal(size=(s.B, s.H))))
+def _lengths(rng: np.random.Generator, s: Sizes) -> Array:
+    return rng.integers(s.T + 1, size=s.B)  # 0: nothing but padding
+
+
+def _numbers(rng: np.random.Generator, *shapes: tuple[int, ...]) -> tuple[Array, ...]:
+    return tuple(rng.normal(0, 0.7, shape) for shape in shapes)
+
+
+def _rnn_cell(rng: np.random.Generator, s: Sizes) -> Subject:
+    cell = scrambled(RNNCell(s.I, s.H, rng=rng), rng)
+    return Subject(cell, _numbers(rng, (s.B, s.I), (s.B, s.H)))
+
+
+def _lstm_cell(rng: np.random.Generator, s: Sizes) -> Subject:
+    cell = scrambled(LSTMCell(s.I, s.H, rng=rng), rng)
+    return Subject(_flat(cell), _numbers(rng, (s.B, s.I), (s.B, s.H), (s.B, s.H)), cell)
+
+
+def _flat(layer: Layer, **options: Any) -> Any:
+    """A layer whose state is a pair, with inputs and gradients in one row."""
+
+    def f(x: Array, h: Array, c: Array) -> tuple[Any, Backward]:
+        states, back = layer(x, (h, c), **options)
+
+        def backward(dh: Array, dc: Array) -> tuple[Array, Array, Array]:
+            dx, (dh_old, dc_old) = back(dh, dc)
+            return dx, dh_old, dc_old
+
+        return states, backward
+
+    return f
+
+
+def _over_time(
+    make_layer: Callable[[np.random.Generator, Sizes], Layer], some: bool = False, n_states: int = 1
+) -> Make:
+    """A layer over time; some: of every sequence only some steps count."""
+
+    def make(rng: np.random.Generator, s: Sizes) -> Subject:
+        layer = scrambled(make_layer(rng, s), rng)
+        inputs = _numbers(rng, (s.T, s.B, s.I), *[(s.B, s.H)] * n_states)
+        lengths = _lengths(rng, s) if some else None
+        if n_states == 2:
+            return Subject(_flat(layer, lengths=lengths), inputs, layer)
+        return Subject(lambda x, h0: layer(x, h0, lengths=lengths), inputs, layer)
+
+    return make
+
+
+def _rnn_sequence(rng: np.random.Generator, s: Sizes) -> Subject:
+    def f(*inputs: Array) -> tuple[Array, Backward]:
+        h, saved = rnn.rnn_sequence(*inputs)
+        return h, lambda dh: rnn.rnn_sequence_backward(dh, saved)
+
+    shapes = (s.T, s.B, s.I), (s.B, s.H), (s.I, s.H), (s.H, s.H), (s.H,)
+    return Subject(f, _numbers(rng, *shapes))
+
+
+def _lstm_sequence(rng: np.random.Generator, s: Sizes) -> Subject:
+    def f(*inputs: Array) -> tuple[Any, Backward]:
+        states, saved = lstm.lstm_sequence(*inputs)
+        return states, lambda dh, dc: lstm.lstm_sequence_backward(dh, dc, saved)
+
+    B, H = s.B, s.H
+    shapes = (s.T, B, s.I), (B, H), (B, H), (s.I, 4 * H), (H, 4 * H), (4 * H,)
+    return Subject(f, _numbers(rng, *shapes))
+
+
+def _last_state(rng: np.random.Generator, s: Sizes) -> Subject:
+    return Subject(last_state, (rng.normal(size=(s.T, s.B, s.H)), rng.integers(1, s.T + 1, s.B)))
 
 
 def _gru_sequence(reset: str) -> Make:
@@ -84,7 +155,19 @@ def _gru_step_pair(reset: str) -> Make:
 
 def cases() -> Iterator[Case]:
     """Every recurrent layer and pair."""
-    yield Case("Scan", Scan, _scan)
+    yield Case("RNNCell", RNNCell, _rnn_cell)
+    yield Case("LSTMCell", LSTMCell, _lstm_cell)
+    for lengths, some in (("", False), (" lengths", True)):
+        gru = _over_time(lambda rng, s: Scan(GRUCell(s.I, s.H, rng=rng)), some)
+        yield Case(f"Scan{lengths}", Scan, gru)
+        lstm_ = _over_time(lambda rng, s: Scan(LSTMCell(s.I, s.H, rng=rng)), some, n_states=2)
+        yield Case(f"Scan of LSTMCell{lengths}", Scan, lstm_)
+        yield Case(f"RNN{lengths}", RNN, _over_time(lambda rng, s: RNN(s.I, s.H, rng=rng), some))
+        lstm_ = _over_time(lambda rng, s: LSTM(s.I, s.H, rng=rng), some, n_states=2)
+        yield Case(f"LSTM{lengths}", LSTM, lstm_)
+    yield Case("rnn_sequence", rnn.rnn_sequence, _rnn_sequence)
+    yield Case("lstm_sequence", lstm.lstm_sequence, _lstm_sequence)
+    yield Case("last_state", last_state, _last_state)
     for reset in ("before", "after"):
         yield Case(f"GRUCell reset={reset}", GRUCell, _gru_cell(reset))
         yield Case(f"GRU reset={reset}", GRU, _gru(reset))
