@@ -91,6 +91,11 @@ def noise_weight(items: Array, left: Array, right: Array, noise: Array, negative
     return weight
 
 
+def row_products_backward(ds: Array, h: Array, o: Array, dh: Array, do: Array) -> None:
+    """`functional.cbow_block.row_products_backward`."""
+    _row_products_backward(ds, h, o, dh, do)
+
+
 def band_dots(
     e: Array, rows: Array, near: Array, index: Array, sign: Array, owner: Array
 ) -> tuple[Array, Array, Array]:
@@ -121,6 +126,7 @@ KERNELS = {
         band_product,
         band_product_backward,
         noise_weight,
+        row_products_backward,
         band_dots,
         band_sums,
     )
@@ -200,6 +206,14 @@ def _band_product_backward(near, dy, dx):  # type: ignore[no-untyped-def]
             for u in range(t, t + width - tile + 1):
                 if near[r, t, u] != 0:
                     _add(dx[r * tile + u], near[r, t, u], dy[r * tile + t])
+
+
+@njit(cache=True, nogil=True, fastmath=LOOSE)
+def _row_products_backward(ds, h, o, dh, do):  # type: ignore[no-untyped-def]
+    for b in range(len(h)):
+        for d in range(h.shape[1]):
+            do[b, d] = ds[b] * h[b, d]
+            dh[b, d] += ds[b] * o[b, d]
 
 
 @njit(cache=True, nogil=True)

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from nnlib.array import Array, array_module
+from nnlib.array import Array, array_module, fusable
 from nnlib.functional.activations import log_logistic
 from nnlib.functional.bands import band_product, band_product_backward
 
@@ -65,15 +65,24 @@ def cbow_block_backward(saved: CBOWBlockSaved) -> tuple[Array, Array]:
     h, share, rows, g, g_noise = saved
     xp, (B, D) = array_module(h), h.shape
     noise = rows[B:].reshape(len(g_noise), -1, D)
-    half_g = (g * 0.5)[:, None]
-    drows = xp.empty_like(rows)
-    xp.multiply(half_g, h, out=drows[:B])  # (2)
     g_noise = g_noise * 0.5
+    drows = xp.empty_like(rows)
     dnoise = drows[B:].reshape(noise.shape)
-    xp.matmul(g_noise.swapaxes(1, 2), h.reshape(len(noise), -1, D), out=dnoise)
+    xp.matmul(g_noise.swapaxes(1, 2), h.reshape(len(noise), -1, D), out=dnoise)  # (2)
     dh = (g_noise @ noise).reshape(B, D)
-    dh += half_g * rows[:B]
+    row_products_backward(g * 0.5, h, rows[:B], dh, drows[:B])
     return band_product_backward(share, dh), drows  # (1)
+
+
+@fusable
+def row_products_backward(ds: Array, h: Array, o: Array, dh: Array, do: Array) -> None:
+    """Of s_b = h_b · o_b:  dh_b += ds_b o_b,  do_b = ds_b h_b.
+
+    Shapes
+        ds (B,) · h, o, dh, do (B, D)
+    """
+    array_module(h).multiply(ds[:, None], h, out=do)
+    dh += ds[:, None] * o
 
 
 def target_noise_weight(target: Array, present: Array, noise: Array, negatives: float) -> Array:

@@ -5,7 +5,7 @@ import pytest
 
 from nnlib.array import COMPILED
 from nnlib.compiled import compiled_kernels, numba_problem
-from nnlib.functional import bands, path_block, sgns_block, sparse_products
+from nnlib.functional import bands, cbow_block, path_block, sgns_block, sparse_products
 
 if problem := numba_problem():
     pytest.skip(problem, allow_module_level=True)
@@ -67,6 +67,11 @@ def test_windows_and_paths(dtype):
     close(a, b)
     (a, _), (b, _) = both(bands.band_product_backward, near, e[:B])
     close(a, b)
+
+    h, o, dh = rng.normal(size=(3, B, D)).astype(dtype)
+    (_, a), (_, b) = both(cbow_block.row_products_backward, h[:, 0], h, o, dh, np.empty_like(h))
+    close(a[3], b[3])
+    close(a[4], b[4])
 
     index, sign = rng.integers(U, size=(R, P)), rng.choice([-1, 1], (R, P))
     owner = rng.integers(TILE, size=(R, P)) + TILE * np.arange(R)[:, None]

@@ -35,7 +35,8 @@ from nnlib.layer import Layer
 from nnlib.losses import cross_entropy, soft_cross_entropy
 from nnlib.parameter import Parameter
 
-GROUP, SHARED = 32, 16  # tokens that share negatives, and how many
+GROUP = 32  # tokens that share negatives
+SHARED, SHARED_CBOW = 16, 8  # how many: skip-gram's tokens have several contexts
 TOP = 31  # nodes of the dense part of a tree: five levels of a balanced one
 
 
@@ -60,6 +61,16 @@ class BlockShape:
         """B: a multiple of T and of 32, both powers of 2."""
         multiple = max(tile_size(self.window), GROUP)
         return -(-self.batch_size // multiple) * multiple
+
+    @property
+    def n_groups(self) -> int:
+        """G, of the tokens that share negatives."""
+        return self.n_tokens // GROUP
+
+    @property
+    def n_shared(self) -> int:
+        """S, negatives of a group."""
+        return SHARED_CBOW if self.cbow else SHARED
 
     @property
     def n_tiles(self) -> int:
@@ -131,7 +142,7 @@ class NegativeSampling(Word2VecTables):
         self.sampler = PopularitySampler(counts, noise_exponent)
 
     def visits(self, f: Array, n: float) -> tuple[Array, Array]:
-        q, n_draws = self.sampler.probabilities, self.shape.n_tokens // GROUP * SHARED
+        q, n_draws = self.sampler.probabilities, self.shape.n_groups * self.shape.n_shared
         # A block that draws an item at all gives it the examples of a whole group.
         return n * f, n * (f + self.negatives * np.maximum(q, 1 / n_draws))
 
@@ -139,9 +150,8 @@ class NegativeSampling(Word2VecTables):
         self, block: TokenBlock, rng: np.random.Generator, *, with_loss: bool = True
     ) -> tuple[Array | None, Backward]:
         E, O, shape = self.E, self.O, self.shape
-        n_groups = shape.n_tokens // GROUP
-        noise = self.sampler.draw(rng, n_groups * SHARED)
-        groups, K = noise.reshape(n_groups, SHARED), self.negatives
+        noise = self.sampler.draw(rng, shape.n_groups * shape.n_shared)
+        groups, K = noise.reshape(shape.n_groups, shape.n_shared), self.negatives
         if shape.cbow:
             inputs, outputs = block.items, np.concatenate([block.centres, noise])
             present = block.n_contexts > 0
