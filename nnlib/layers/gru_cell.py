@@ -12,6 +12,7 @@ from nnlib.layers.sizes import check_sizes
 from nnlib.parameter import Parameter
 
 Reset: TypeAlias = Literal["before", "after"]
+Update: TypeAlias = Literal["candidate", "state"]
 
 
 class GRUCell(Layer):
@@ -21,24 +22,27 @@ class GRUCell(Layer):
         (2) z  = σ(x W_z + h U_z + b_z)               update gate
         (3) c  = tanh(x W_c + (r ⊙ h) U_c + b_c)      candidate, reset before the product, or
             c  = tanh(x W_c + r ⊙ (h U_c + b_h) + b_c)           reset after it
-        (4) h' = (1 − z) ⊙ h + z ⊙ c
-    The two forms of (3) are different functions: weights of one are of no use to the other.
+        (4) h' = (1 − z) ⊙ h + z ⊙ c                  z takes the candidate, or
+            h' = z ⊙ h + (1 − z) ⊙ c                  z keeps the state
+    The two forms of (3) are different functions: weights of one are of no use to the other.  The
+    two of (4) are the same function of −W_z, −U_z, −b_z.
 
     Shapes
         x (B, I) · h (B, H) → h' (B, H);   W (I, 3H), U (H, 3H), b (3H,) hold r | z | c;   b_h (H,)
     Arguments
         n_in, n_hidden: I and H
         rng: draws W and U
-        init: of W and U, each gate by itself; biases start at 0.  A negative b_z makes the cell
-            remember longer: at b_z = −2 it keeps 1 − σ(−2) = 0.88 of its state
+        init: of W and U, each gate by itself; biases start at 0.  A negative b_z (positive where z
+            keeps the state) makes the cell remember longer: at −2 it keeps 1 − σ(−2) = 0.88 of its
+            state
         reset: "before" (Cho et al.; GRU4Rec's paper) or "after" (cuDNN, torch)
+        update: what z = 1 means: "candidate" (GRU4Rec) or "state" (Cho et al., torch)
         h: None is a state of zeros
     Raises
-        ValueError: I or H is below 1, or `reset` is neither.
+        ValueError: I or H is below 1, or `reset` or `update` is none of these words.
     Source
-        Cho et al. 2014, eq. 5-8 · deck, "Gated Recurrent Unit" · differs: z = 1 takes the
-        candidate, as in GRU4Rec; in Cho's paper and the deck z = 1 keeps the state, the same
-        model with the sign of W_z, U_z, b_z changed.  The deck prints h' on both sides of (4).
+        Cho et al. 2014, eq. 5-8 · deck, "Gated Recurrent Unit" · differs: the deck prints h' on
+        both sides of (4), and r ⊙ U h without brackets.
     """
 
     def __init__(
@@ -49,11 +53,15 @@ class GRUCell(Layer):
         rng: np.random.Generator,
         init: Init = glorot,
         reset: Reset = "before",
+        update: Update = "candidate",
     ) -> None:
         check_sizes(n_in=n_in, n_hidden=n_hidden)
         if reset not in ("before", "after"):
             raise ValueError(f"reset={reset!r}: it must be 'before' or 'after'")
+        if update not in ("candidate", "state"):
+            raise ValueError(f"update={update!r}: it must be 'candidate' or 'state'")
         self.n_hidden = n_hidden
+        self.keeps = update == "state"
         self.W = Parameter(per_gate(init, 3)(rng, (n_in, 3 * n_hidden)))
         self.U = Parameter(per_gate(init, 3)(rng, (n_hidden, 3 * n_hidden)))
         self.b = Parameter(np.zeros(3 * n_hidden, np.float32))
@@ -74,10 +82,12 @@ class GRUCell(Layer):
         z = logistic(a_z + h @ U_z)  # (2)
         q = r * h
         c = xp.tanh(a_c + q @ U_c)  # (3)
-        h_next = (1 - z) * h + z * c  # (4)
+        h_next = z * h + (1 - z) * c if self.keeps else (1 - z) * h + z * c  # (4)
 
         def backward(dh_next: Array) -> tuple[Array, Array]:
             dz, dc, dh = dh_next * (c - h), dh_next * z, dh_next * (1 - z)  # (4)
+            if self.keeps:
+                dz, dc, dh = -dz, dh, dc  # (4)
             da_c = dc * (1 - c * c)  # (3)
             dq = da_c @ U_c.T  # (3)
             dr, dh = dq * h, dh + dq * r  # (3)
@@ -100,10 +110,12 @@ class GRUCell(Layer):
         z = logistic(a_z + h @ U_z)  # (2)
         m = h @ U_c + b_h.value
         c = xp.tanh(a_c + r * m)  # (3)
-        h_next = (1 - z) * h + z * c  # (4)
+        h_next = z * h + (1 - z) * c if self.keeps else (1 - z) * h + z * c  # (4)
 
         def backward(dh_next: Array) -> tuple[Array, Array]:
             dz, dc, dh = dh_next * (c - h), dh_next * z, dh_next * (1 - z)  # (4)
+            if self.keeps:
+                dz, dc, dh = -dz, dh, dc  # (4)
             da_c = dc * (1 - c * c)  # (3)
             dr, dm = da_c * m, da_c * r  # (3)
             da_z = dz * z * (1 - z)  # (2)

@@ -136,3 +136,29 @@ def test_scan_passes_noise_and_sums_the_gradient_of_a_state() -> None:
     noisy = Scan(Leaky())(x, 0 * h0, rng=np.random.default_rng(0))[0].ravel()
     a, b, c = np.random.default_rng(0).random(3)
     np.testing.assert_allclose(noisy, [a, b + a / 2, c + b / 2 + a / 4])
+
+
+@pytest.mark.parametrize("reset", RESETS)
+def test_the_two_meanings_of_update_are_one_function_with_z_negated(reset: str) -> None:
+    rng = np.random.default_rng(8)
+    takes = random_gru(reset, rng)
+    keeps = GRU(3, 4, rng=rng, reset=reset, update="state").astype(np.float64)
+    for mine, theirs in zip(keeps.parameters(), takes.parameters(), strict=True):
+        mine.value[...] = theirs.value
+    x, h0, dh = rng.normal(size=(6, 5, 3)), rng.normal(size=(5, 4)), rng.normal(size=(6, 5, 4))
+    assert abs(keeps(x, h0)[0] - takes(x, h0)[0]).max() > 0.01
+    for p in keeps.parameters()[:3]:  # W, U, b
+        p.value[..., 4:8] *= -1
+    found, expected = gradients(keeps, x, h0, dh), gradients(takes, x, h0, dh)
+    for gradient in expected[3:6]:
+        gradient[..., 4:8] *= -1
+    for a, b in zip(found, expected, strict=True):
+        np.testing.assert_allclose(a, b, rtol=0, atol=1e-12)
+
+
+def test_words_that_are_none() -> None:
+    for layer in (GRU, GRUCell):
+        with pytest.raises(ValueError, match="reset='inside': it must be 'before' or 'after'"):
+            layer(3, 4, rng=np.random.default_rng(0), reset="inside")
+        with pytest.raises(ValueError, match="update='z': it must be 'candidate' or 'state'"):
+            layer(3, 4, rng=np.random.default_rng(0), update="z")

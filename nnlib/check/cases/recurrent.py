@@ -21,20 +21,16 @@ from nnlib.layer import Layer
 from nnlib.layers import GRU, LSTM, RNN, GRUCell, GRUStep, LSTMCell, RNNCell, Scan
 
 
-def _gru_cell(reset: Any) -> Make:
+def _gru_cell(reset: Any, update: Any) -> Make:
     def make(rng: np.random.Generator, s: Sizes) -> Subject:
-        cell = scrambled(GRUCell(s.I, s.H, rng=rng, reset=reset), rng)
+        cell = scrambled(GRUCell(s.I, s.H, rng=rng, reset=reset, update=update), rng)
         return Subject(cell, (rng.normal(size=(s.B, s.I)), rng.normal(size=(s.B, s.H))))
 
     return make
 
 
-def _gru(reset: Any) -> Make:
-    def make(rng: np.random.Generator, s: Sizes) -> Subject:
-        gru = scrambled(GRU(s.I, s.H, rng=rng, reset=reset), rng)
-        return Subject(gru, (rng.normal(size=(s.T, s.B, s.I)), rng.normal(size=(s.B, s.H))))
-
-    return make
+def _gru(reset: Any, update: Any, some: bool) -> Make:
+    return _over_time(lambda rng, s: GRU(s.I, s.H, rng=rng, reset=reset, update=update), some)
 
 
 def _lengths(rng: np.random.Generator, s: Sizes) -> Array:
@@ -169,8 +165,11 @@ def cases() -> Iterator[Case]:
     yield Case("lstm_sequence", lstm.lstm_sequence, _lstm_sequence)
     yield Case("last_state", last_state, _last_state)
     for reset in ("before", "after"):
-        yield Case(f"GRUCell reset={reset}", GRUCell, _gru_cell(reset))
-        yield Case(f"GRU reset={reset}", GRU, _gru(reset))
+        for update in ("candidate", "state"):
+            form = f"reset={reset} update={update}"
+            yield Case(f"GRUCell {form}", GRUCell, _gru_cell(reset, update))
+            yield Case(f"GRU {form}", GRU, _gru(reset, update, some=False))
+        yield Case(f"GRU reset={reset} lengths", GRU, _gru(reset, "candidate", some=True))
         yield Case(f"gru_sequence reset={reset}", gru_sequence, _gru_sequence(reset))
         yield Case(f"GRUStep reset={reset}", GRUStep, _gru_step(reset))
     yield Case("gru_step_before", gru_step_before, _gru_step_pair("before"))
