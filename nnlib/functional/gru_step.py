@@ -3,7 +3,8 @@
 Session-parallel training cuts the gradient between steps, so nothing flows into the previous
 state, a third of the backward products is not needed, and the rows whose session just began
 (their state is zero) take no part in the recurrent products at all: the caller puts the C rows
-that carry a state first, B − C fresh rows follow.
+that carry a state first, B − C fresh rows follow.  Where the gradient shall go further back, the
+two functions at the end have what it is with respect to h.
 
     a (B, 3H)   input part x W + b, columns r | z | c
     h (C, H)    carried states, C ≤ B
@@ -125,3 +126,24 @@ def gru_step_after_backward(dh_next: Array, saved: GRUStepSaved) -> tuple[Array,
     dm = da.copy()
     dm[:, 2 * H :] *= gates[:, :H]  # (3)
     return da, h.T @ dm[:C], dm.sum(axis=0)  # (1)
+
+
+def gru_step_before_into_state(dh_next: Array, da: Array, saved: GRUStepSaved) -> Array:
+    """∂L/∂h (C, H) of `gru_step_before`; da from its backward."""
+    h, U, gates, *_ = saved
+    C, H = h.shape
+    dh = dh_next[:C] * (1 - gates[:C, H:])  # (4)
+    dh += (da[:C, 2 * H :] @ U[:, 2 * H :].T) * gates[:C, :H]  # (3) (2)
+    dh += da[:C, : 2 * H] @ U[:, : 2 * H].T  # (1)
+    return dh
+
+
+def gru_step_after_into_state(dh_next: Array, da: Array, saved: GRUStepSaved) -> Array:
+    """∂L/∂h (C, H) of `gru_step_after`; da from its backward."""
+    h, U, gates, *_ = saved
+    C, H = h.shape
+    dm = da[:C].copy()
+    dm[:, 2 * H :] *= gates[:C, :H]  # (3)
+    dh = dh_next[:C] * (1 - gates[:C, H:])  # (4)
+    dh += dm @ U.T  # (2) (1)
+    return dh

@@ -1,4 +1,4 @@
-"""GRUStep: one recurrent step whose previous state is a constant."""
+"""GRUStep: one recurrent step on rows of which some carry a state and the others start at zero."""
 
 import numpy as np
 
@@ -6,8 +6,10 @@ from nnlib.array import Array, Backward
 from nnlib.functional.gru_step import (
     gru_step_after,
     gru_step_after_backward,
+    gru_step_after_into_state,
     gru_step_before,
     gru_step_before_backward,
+    gru_step_before_into_state,
 )
 from nnlib.init import glorot, per_gate
 from nnlib.layer import Layer
@@ -16,12 +18,13 @@ from nnlib.parameter import Parameter
 
 
 class GRUStep(Layer):
-    """One GRU step cut off from its past: back-propagation through time of length one.
+    """One GRU step, by default cut off from its past: back-propagation through one step only.
 
         (1) a  = v + b                               v: the input's part, from any layer
         (2) h' = GRU(a, h)                           functional/gru_step.py has the equations
     Backward
-        ∂L/∂v = ∂L/∂a; the state h is a constant and gets no gradient
+        ∂L/∂v = ∂L/∂a; the state h is a constant and gets no gradient, unless `through_time`:
+        then backward returns (dv, dh)
     Shapes
         v (B, 3H) columns r | z | c · h (C, H), C ≤ B → h' (B, H)
         Row i < C continues from h[i], the other rows start from a state of zero.
@@ -29,12 +32,20 @@ class GRUStep(Layer):
         n_hidden: H
         rng: draws U (H, 3H), each gate by itself; the biases start at 0
         reset: "before" or "after" the recurrent product; "after" has a second bias b_h (3H,)
+        through_time: the state h has a gradient
     Source
         Hidasi et al. 2016 ("before"); the official PyTorch code with embeddings ("after").
     """
 
-    def __init__(self, n_hidden: int, *, rng: np.random.Generator, reset: Reset) -> None:
-        self.n_hidden = n_hidden
+    def __init__(
+        self,
+        n_hidden: int,
+        *,
+        rng: np.random.Generator,
+        reset: Reset,
+        through_time: bool = False,
+    ) -> None:
+        self.n_hidden, self.through_time = n_hidden, through_time
         self.U = Parameter(per_gate(glorot, 3)(rng, (n_hidden, 3 * n_hidden)))
         self.b = Parameter(np.zeros(3 * n_hidden, np.float32))
         self.b_h = Parameter(np.zeros(3 * n_hidden, np.float32)) if reset == "after" else None
@@ -50,7 +61,7 @@ class GRUStep(Layer):
         else:
             h_next, saved = gru_step_after(a, h, U.value, b_h.value)  # (2)
 
-        def backward(dh_next: Array) -> Array:
+        def backward(dh_next: Array) -> Array | tuple[Array, Array]:
             if b_h is None:
                 da, dU = gru_step_before_backward(dh_next, saved)  # (2)
             else:
@@ -58,6 +69,9 @@ class GRUStep(Layer):
                 b_h.accumulate(db_h)
             U.accumulate(dU)
             b.accumulate(da.sum(axis=0))  # (1)
-            return da
+            if not self.through_time:
+                return da
+            into_state = gru_step_before_into_state if b_h is None else gru_step_after_into_state
+            return da, into_state(dh_next, da, saved)  # (2)
 
         return h_next, backward

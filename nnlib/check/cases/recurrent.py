@@ -82,39 +82,55 @@ def _over_time(
     return make
 
 
-def _rnn_sequence(rng: np.random.Generator, s: Sizes) -> Subject:
-    def f(*inputs: Array) -> tuple[Array, Backward]:
-        h, saved = rnn.rnn_sequence(*inputs)
-        return h, lambda dh: rnn.rnn_sequence_backward(dh, saved)
-
-    shapes = (s.T, s.B, s.I), (s.B, s.H), (s.I, s.H), (s.H, s.H), (s.H,)
-    return Subject(f, _numbers(rng, *shapes))
+def _mask(some: bool, rng: np.random.Generator, s: Sizes) -> Array | None:
+    """Which steps count: some, or None: all."""
+    return rng.random((s.T, s.B)) < 0.6 if some else None
 
 
-def _lstm_sequence(rng: np.random.Generator, s: Sizes) -> Subject:
-    def f(*inputs: Array) -> tuple[Any, Backward]:
-        states, saved = lstm.lstm_sequence(*inputs)
-        return states, lambda dh, dc: lstm.lstm_sequence_backward(dh, dc, saved)
+def _rnn_sequence(some: bool) -> Make:
+    def make(rng: np.random.Generator, s: Sizes) -> Subject:
+        mask = _mask(some, rng, s)
 
-    B, H = s.B, s.H
-    shapes = (s.T, B, s.I), (B, H), (B, H), (s.I, 4 * H), (H, 4 * H), (4 * H,)
-    return Subject(f, _numbers(rng, *shapes))
+        def f(*inputs: Array) -> tuple[Array, Backward]:
+            h, saved = rnn.rnn_sequence(*inputs, mask=mask)
+            return h, lambda dh: rnn.rnn_sequence_backward(dh, saved)
+
+        shapes = (s.T, s.B, s.I), (s.B, s.H), (s.I, s.H), (s.H, s.H), (s.H,)
+        return Subject(f, _numbers(rng, *shapes))
+
+    return make
+
+
+def _lstm_sequence(some: bool) -> Make:
+    def make(rng: np.random.Generator, s: Sizes) -> Subject:
+        mask = _mask(some, rng, s)
+
+        def f(*inputs: Array) -> tuple[Any, Backward]:
+            states, saved = lstm.lstm_sequence(*inputs, mask)
+            return states, lambda dh, dc: lstm.lstm_sequence_backward(dh, dc, saved)
+
+        B, H = s.B, s.H
+        shapes = (s.T, B, s.I), (B, H), (B, H), (s.I, 4 * H), (H, 4 * H), (4 * H,)
+        return Subject(f, _numbers(rng, *shapes))
+
+    return make
 
 
 def _last_state(rng: np.random.Generator, s: Sizes) -> Subject:
     return Subject(last_state, (rng.normal(size=(s.T, s.B, s.H)), rng.integers(1, s.T + 1, s.B)))
 
 
-def _gru_sequence(reset: str) -> Make:
-    def f(*inputs: Array) -> tuple[Array, Backward]:
-        h, saved = gru_sequence(*inputs)
-        return h, lambda dh: gru_sequence_backward(dh, saved)[: len(inputs)]
-
+def _gru_sequence(reset: str, some: bool, keeps: bool) -> Make:
     def make(rng: np.random.Generator, s: Sizes) -> Subject:
-        H = s.H
-        shapes = [(s.T, s.B, s.I), (s.B, H), (s.I, 3 * H), (H, 3 * H), (3 * H,), (H,)]
-        inputs = [rng.normal(0, 0.7, shape) for shape in shapes]
-        return Subject(f, tuple(inputs if reset == "after" else inputs[:-1]))
+        mask = _mask(some, rng, s)
+
+        def f(*inputs: Array) -> tuple[Array, Backward]:
+            h, saved = gru_sequence(*inputs, mask=mask, keeps=keeps)
+            return h, lambda dh: gru_sequence_backward(dh, saved)[: len(inputs)]
+
+        B, H = s.B, s.H
+        shapes = [(s.T, B, s.I), (B, H), (s.I, 3 * H), (H, 3 * H), (3 * H,), (H,)]
+        return Subject(f, _numbers(rng, *(shapes if reset == "after" else shapes[:-1])))
 
     return make
 
@@ -126,6 +142,15 @@ def _gru_step(reset: Any) -> Make:
         return Subject(
             lambda v: step(v, h.astype(v.dtype)), (rng.normal(size=(s.B, 3 * s.H)),), step
         )
+
+    return make
+
+
+def _gru_step_through_time(reset: Any) -> Make:
+    def make(rng: np.random.Generator, s: Sizes) -> Subject:
+        step = scrambled(GRUStep(s.H, rng=rng, reset=reset, through_time=True), rng)
+        v, h = rng.normal(size=(s.B, 3 * s.H)), rng.normal(size=(s.B // 2 + 1, s.H))
+        return Subject(step, (v, h))
 
     return make
 
@@ -161,8 +186,9 @@ def cases() -> Iterator[Case]:
         yield Case(f"RNN{lengths}", RNN, _over_time(lambda rng, s: RNN(s.I, s.H, rng=rng), some))
         lstm_ = _over_time(lambda rng, s: LSTM(s.I, s.H, rng=rng), some, n_states=2)
         yield Case(f"LSTM{lengths}", LSTM, lstm_)
-    yield Case("rnn_sequence", rnn.rnn_sequence, _rnn_sequence)
-    yield Case("lstm_sequence", lstm.lstm_sequence, _lstm_sequence)
+    for mask, some in (("", False), (" mask", True)):
+        yield Case(f"rnn_sequence{mask}", rnn.rnn_sequence, _rnn_sequence(some))
+        yield Case(f"lstm_sequence{mask}", lstm.lstm_sequence, _lstm_sequence(some))
     yield Case("last_state", last_state, _last_state)
     for reset in ("before", "after"):
         for update in ("candidate", "state"):
@@ -170,7 +196,15 @@ def cases() -> Iterator[Case]:
             yield Case(f"GRUCell {form}", GRUCell, _gru_cell(reset, update))
             yield Case(f"GRU {form}", GRU, _gru(reset, update, some=False))
         yield Case(f"GRU reset={reset} lengths", GRU, _gru(reset, "candidate", some=True))
-        yield Case(f"gru_sequence reset={reset}", gru_sequence, _gru_sequence(reset))
+        for mask, some, keeps in (
+            ("", False, False),
+            (" mask", True, False),
+            (" keeps", False, True),
+        ):
+            pair = _gru_sequence(reset, some, keeps)
+            yield Case(f"gru_sequence reset={reset}{mask}", gru_sequence, pair)
         yield Case(f"GRUStep reset={reset}", GRUStep, _gru_step(reset))
+        through_time = _gru_step_through_time(reset)
+        yield Case(f"GRUStep reset={reset} through time", GRUStep, through_time)
     yield Case("gru_step_before", gru_step_before, _gru_step_pair("before"))
     yield Case("gru_step_after", gru_step_after, _gru_step_pair("after"))

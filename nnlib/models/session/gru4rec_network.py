@@ -33,11 +33,12 @@ class ScoreBlock(NamedTuple):
     first: int  # the U = n − first ids from here on are scored, those before are inputs only
     item_at: Array  # (B,) where the inputs are among the ids; empty unless the table is shared
     column_of: Array  # (B + S,) the scored column, 0…U−1, of each target, then of each negative
+    weight: Array | None = None  # (B,) of each row in the loss; None: all 1
 
     @property
     def column(self) -> Array:
         """The scored column of each row's target, (B,)."""
-        return self.column_of[: len(self.item)]
+        return self.column_of[: len(self.target)]
 
 
 Objective: TypeAlias = Callable[[Array, ScoreBlock], RowLosses]
@@ -50,11 +51,12 @@ class GRU4RecNetwork(Layer):
         (2) v  = x W_in
         (3) h' = dropout(GRU(v, h))                   the state h of the step before is a constant
         (4) s  = h' W[ids]ᵀ + b[ids]
-        (5) L  = 1/B Σ_b objective(s)_b
+        (5) L  = 1/B Σ_b w_b objective(s)_b        w: of the block; 1 unless it says otherwise
     With several layers (2) and (3) repeat, x being h' of the layer below.
 
     Backward
-        ∂L/∂s = r ⊙ G with r = scale / B per row, which multiplies h and dh instead of G
+        ∂L/∂s = r ⊙ G with r = w scale / B per row, which multiplies h and dh instead of G
+        backward(dloss, dstates) returns the gradient of the states it was given if `through_time`
     Shapes
         block of U scored items · states: per layer (C, H), C ≤ B: rows carried on, the others
         start at zero · objective: (scores (B, U), block) → RowLosses → L (), states: per layer
@@ -67,6 +69,8 @@ class GRU4RecNetwork(Layer):
         dropout_embed: of (1); without embedding it replaces dropout_hidden in the first layer
         dropout_hidden: of (3); the next step sees the dropped state
         reset: of the GRU in each layer, "before" or "after" the recurrent product
+        through_time: the states have gradients, dstates and what backward returns
+        n_out: columns of W; None: as many as the last layer has units
         rng: draws every table and matrix, Glorot-uniform per gate; biases start at 0
     Source
         Hidasi et al. 2016; Hidasi & Karatzoglou 2018.  The places of dropout are those of the
@@ -82,10 +86,13 @@ class GRU4RecNetwork(Layer):
         dropout_embed: float,
         dropout_hidden: float,
         reset: Sequence[Reset],
+        through_time: bool = False,
+        n_out: int | None = None,
         rng: np.random.Generator,
     ) -> None:
         gates = per_gate(glorot, 3)
-        n_in = hidden[-1] if embedding == "shared" else embedding
+        n_out = hidden[-1] if n_out is None else n_out
+        n_in = n_out if embedding == "shared" else embedding
         self.embed: Embedding | None = None
         self.inputs: list[Layer] = []
         if n_in is None:
@@ -95,14 +102,17 @@ class GRU4RecNetwork(Layer):
         for n, m in zip([n_in, *hidden], hidden, strict=False):
             if n is not None:
                 self.inputs.append(Dense(n, 3 * m, rng=rng, init=gates, bias=False))
-        self.cells = [GRUStep(m, rng=rng, reset=r) for m, r in zip(hidden, reset, strict=True)]
-        self.W = Parameter(glorot(rng, (n_items, hidden[-1])))
+        self.cells = [
+            GRUStep(m, rng=rng, reset=r, through_time=through_time)
+            for m, r in zip(hidden, reset, strict=True)
+        ]
+        self.W = Parameter(glorot(rng, (n_items, n_out)))
         self.b = Parameter(np.zeros(n_items, np.float32))
         self.drop_embed = Dropout(dropout_embed)
         self.drop_hidden = [Dropout(dropout_hidden) for _ in hidden]
         if n_in is None:
             self.drop_hidden[0] = Dropout(dropout_embed)
-        self.shared = embedding == "shared"
+        self.shared, self.through_time = embedding == "shared", through_time
         self.scratch = np.zeros(n_items, np.intp)  # of `distinct`
 
     def block(self, item: Array, target: Array, negative: Array) -> ScoreBlock:
@@ -120,28 +130,21 @@ class GRU4RecNetwork(Layer):
         objective: Objective,
         rng: np.random.Generator | None = None,
     ) -> tuple[tuple[Array, list[Array]], Backward]:
-        W, b, first = self.W, self.b, block.first
-        rows = take_rows(W.value, block.ids)
-        scored, scored_ids = rows[first:], block.ids[first:]
-
+        rows = take_rows(self.W.value, block.ids)
         x, back_embed = self.enter(block, rows, rng)  # (1)
         (h, states), back_layers = self.layers(x, states, rng)  # (2) (3)
-        s = h @ scored.T
-        s += take_rows(b.value, scored_ids)  # (4)
-        losses, G, scale = objective(s, block)  # (5)
+        loss, back_score = self.score(h, block, rows, objective)  # (4) (5)
 
-        def backward(dloss: Array | float = 1.0) -> None:
-            r = scale * (dloss / len(scale))  # (5)
-            b.accumulate_rows(scored_ids, r @ G, distinct=True)  # (4)
-            dx = back_layers((G @ scored) * r[:, None])  # (4) (3) (2)
-            xp = array_module(G)
-            drows = xp.empty_like(rows)
-            drows[:first] = 0
-            xp.matmul(G.T, h * r[:, None], out=drows[first:])  # (4)
+        def backward(
+            dloss: Array | float = 1.0, dstates: Sequence[Array] | None = None
+        ) -> list[Array] | None:
+            dh, drows = back_score(dloss)  # (5) (4)
+            dx, dstates = back_layers(dh, dstates)  # (3) (2)
             back_embed(dx, drows)  # (1)
-            W.accumulate_rows(block.ids, drows, distinct=True, looked_up=rows)
+            self.W.accumulate_rows(block.ids, drows, distinct=True, looked_up=rows)
+            return dstates
 
-        return (losses.sum() / len(losses), states), backward
+        return (loss, states), backward
 
     def enter(
         self, block: ScoreBlock, rows: Array, rng: np.random.Generator | None
@@ -159,7 +162,10 @@ class GRU4RecNetwork(Layer):
     def layers(
         self, x: Array, states: Sequence[Array], rng: np.random.Generator | None = None
     ) -> tuple[tuple[Array, list[Array]], Backward]:
-        """Equations (2) and (3) of all layers: (h of the last, h of each), backward(dh) → dx."""
+        """Equations (2) and (3) of all layers:  (h of the last, h of each), backward(dh, dstates).
+
+        backward returns dx and the gradients of the given states, None unless `through_time`.
+        """
         new, backwards = [], []
         for enter, cell, drop, h in zip(
             self.inputs, self.cells, self.drop_hidden, states, strict=True
@@ -168,19 +174,54 @@ class GRU4RecNetwork(Layer):
             x, back_cell = cell(v, h)
             x, back_drop = drop(x, rng)  # (3)
             new.append(x)
-            backwards += [back_enter, back_cell, back_drop]
+            backwards.append((back_enter, back_cell, back_drop))
 
-        def backward(dx: Array) -> Array | None:
-            for back in reversed(backwards):
-                dx = back(dx)
-            return dx
+        def backward(
+            dx: Array, dnew: Sequence[Array] | None = None
+        ) -> tuple[Array | None, list[Array] | None]:
+            dstates = []
+            for i in reversed(range(len(backwards))):
+                back_enter, back_cell, back_drop = backwards[i]
+                dv = back_cell(back_drop(dx if dnew is None else dx + dnew[i]))  # (3)
+                if self.through_time:
+                    dv, dh = dv
+                    dstates.append(dh)
+                dx = back_enter(dv)  # (2)
+            return dx, dstates[::-1] if self.through_time else None
 
         return (x, new), backward
+
+    def score(
+        self, h: Array, block: ScoreBlock, rows: Array, objective: Objective
+    ) -> tuple[Array, Callable[..., tuple[Array, Array]]]:
+        """Equations (4) and (5):  L, backward(dloss) → (dh, drows); rows = W[block.ids]."""
+        b, first = self.b, block.first
+        scored, scored_ids = rows[first:], block.ids[first:]
+        s = h @ scored.T
+        s += take_rows(b.value, scored_ids)  # (4)
+        losses, G, scale = objective(s, block)  # (5)
+        if block.weight is not None:
+            losses, scale = losses * block.weight, scale * block.weight  # (5)
+
+        def backward(dloss: Array | float = 1.0) -> tuple[Array, Array]:
+            r = scale * (dloss / len(scale))  # (5)
+            b.accumulate_rows(scored_ids, r @ G, distinct=True)  # (4)
+            xp = array_module(G)
+            drows = xp.empty_like(rows)
+            drows[:first] = 0
+            xp.matmul(G.T, h * r[:, None], out=drows[first:])  # (4)
+            return (G @ scored) * r[:, None], drows  # (4)
+
+        return losses.sum() / len(losses), backward
 
     def start(self, n: int) -> list[Array]:
         """The states of `n` sessions of which nothing was read: zeros, (n, H) for each layer."""
         xp = array_module(self.W.value)
         return [xp.zeros((n, cell.n_hidden), self.W.value.dtype) for cell in self.cells]
+
+    def query(self, states: Sequence[Array]) -> Array:
+        """What is multiplied with W to score all items after the states, (B, D)."""
+        return states[-1]
 
     def read(self, item: Array, states: Sequence[Array]) -> list[Array]:
         """The states after one more item in each session, (B,), without dropout."""
