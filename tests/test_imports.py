@@ -44,6 +44,7 @@ SHARED_BASES = {"Recommender", "ItemVectors", "PairModel"}
 MODEL_PARENTS: dict[str, set[str]] = {
     "nnlib.models.baselines.vsknn": {"nnlib.models.baselines.session_knn"},
     "nnlib.models.embeddings.meta_prod2vec": {"nnlib.models.embeddings.prod2vec"},
+    "nnlib.models.embeddings.user2vec": {"nnlib.models.embeddings.paragraph_vectors"},
 }
 
 NEVER = {"torch", "pandas", "tensorflow", "jax", "sklearn", "lessons", "tests"}

@@ -19,8 +19,10 @@ from nnlib.models.embeddings.implicit_als import ImplicitALS
 from nnlib.models.embeddings.item2vec import Item2Vec
 from nnlib.models.embeddings.matrix_factorization import MatrixFactorization
 from nnlib.models.embeddings.meta_prod2vec import MetaProd2Vec
+from nnlib.models.embeddings.paragraph_vectors import ParagraphVectors
 from nnlib.models.embeddings.prod2vec import Prod2Vec
 from nnlib.models.embeddings.truncated_svd import TruncatedSVD
+from nnlib.models.embeddings.user2vec import User2Vec
 from nnlib.models.embeddings.word2vec import Word2Vec
 from nnlib.models.session.gru4rec import GRU4Rec
 from nnlib.storage import read_arrays
@@ -42,6 +44,7 @@ __all__ = [
     "MatrixFactorization",
     "MetaProd2Vec",
     "NotFittedError",
+    "ParagraphVectors",
     "Popularity",
     "Prod2Vec",
     "Recommender",
@@ -49,6 +52,7 @@ __all__ = [
     "SessionKNN",
     "SessionPopularity",
     "TruncatedSVD",
+    "User2Vec",
     "Word2Vec",
     "load_model",
 ]
@@ -67,11 +71,13 @@ MODELS: dict[str, type[Recommender]] = {  # what can be trained and saved, by na
     "Markov": Markov,
     "MatrixFactorization": MatrixFactorization,
     "MetaProd2Vec": MetaProd2Vec,
+    "ParagraphVectors": ParagraphVectors,
     "Popularity": Popularity,
     "Prod2Vec": Prod2Vec,
     "SessionKNN": SessionKNN,
     "SessionPopularity": SessionPopularity,
     "TruncatedSVD": TruncatedSVD,
+    "User2Vec": User2Vec,
     "VSKNN": VSKNN,
     "Word2Vec": Word2Vec,
 }

@@ -49,6 +49,12 @@ CASES = {
         {"n_factors": 24, "n_hidden": 8, "epochs": 3, "pretrain_epochs": 1, "merge_epochs": 1},
         0.15,
     ),
+    "ParagraphVectors": (
+        {"mode": "dm-concat", "output": "hierarchical-softmax", "n_factors": 24, "window": 2,
+         "directed": True, "epochs": 8},
+        0.1,
+    ),
+    "User2Vec": ({"epochs": 10}, 0.1),
     "CoOccurrence": ({}, 0.1),
     "TruncatedSVD": ({"n_factors": 24}, 0.2),
     "Word2Vec": ({"epochs": 10, "n_factors": 24, "lr": 0.1, "dynamic": False}, 0.1),
