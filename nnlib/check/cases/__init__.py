@@ -10,7 +10,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from nnlib.check.cases import activations, layers, losses, recurrent, trees
+from nnlib.check.cases import activations, layers, losses, recurrent, trees, word2vec
 from nnlib.check.cases.case import SIZES, Case, Sizes, Subject, away, scrambled
 from nnlib.check.contract import check_contract
 from nnlib.check.gradients import check_gradients
@@ -34,6 +34,7 @@ CASES: tuple[Case, ...] = (
     *layers.cases(),
     *recurrent.cases(),
     *trees.cases(),
+    *word2vec.cases(),
     *losses.cases(),
 )
 
