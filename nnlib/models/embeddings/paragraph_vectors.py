@@ -116,7 +116,7 @@ class ParagraphVectors(ItemVectors):
             raise ValueError("dynamic=True leaves places of dm-concat empty: set it to False")
         if self.mode == "dm-concat" and self.score == "cosine":
             raise ValueError(
-                "documents and items of dm-concat have no cosine: score='prob' or 'pmi'"
+                "score='cosine': documents and items of dm-concat share no space: take 'prob'"
             )
 
     def fit(
