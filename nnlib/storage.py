@@ -37,15 +37,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 def write_arrays(path: str | Path, arrays: Mapping[str, Array], header: Mapping[str, Any]) -> None:
     """Write arrays and a JSON header as one safetensors file."""
-    from safetensors.numpy import save_file
-
     host = {name: np.asarray(to_host(array), order="C") for name, array in arrays.items()}
-    with replacing(path) as temporary:
-        # One entry only: safetensors writes several in random order, and files would differ.
-        text = json.dumps({**header, "digest": _digest(header, host)})
-        save_file(host, temporary, metadata={"nnlib": text})
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+    text = json.dumps({**header, "digest": _digest(header, host)})
+    write_safetensors(path, host, "nnlib", text)
 
 
 def read_arrays(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -54,6 +48,37 @@ def read_arrays(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
     Raises
         FileNotFoundError: there is no such file.
         ValueError: it is no safetensors file, is damaged, or was not written by nnlib.
+    """
+    arrays, metadata = read_safetensors(path)
+    try:
+        header = json.loads(metadata["nnlib"])
+    except (KeyError, ValueError) as error:
+        raise ValueError(f"{path}: a safetensors file that nnlib did not write") from error
+    if not isinstance(header, dict):
+        raise ValueError(f"{path}: a safetensors file that nnlib did not write")
+    if header.pop("digest", None) != _digest(header, arrays):
+        raise ValueError(f"{path}: damaged, its contents do not match their checksum")
+    return arrays, header
+
+
+def write_safetensors(path: str | Path, arrays: Mapping[str, Array], key: str, text: str) -> None:
+    """Write arrays and one entry of metadata, for anybody to read."""
+    from safetensors.numpy import save_file
+
+    host = {name: np.asarray(to_host(array), order="C") for name, array in arrays.items()}
+    with replacing(path) as temporary:
+        # One entry only: safetensors writes several in random order, and files would differ.
+        save_file(host, temporary, metadata={key: text})
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+
+
+def read_safetensors(path: str | Path) -> tuple[dict[str, Array], dict[str, str]]:
+    """Arrays and metadata of a safetensors file, whoever wrote it.
+
+    Raises
+        FileNotFoundError: there is no such file.
+        ValueError: it is no safetensors file, or is damaged.
     """
     from safetensors import SafetensorError, safe_open
 
@@ -65,15 +90,7 @@ def read_arrays(path: str | Path) -> tuple[dict[str, Array], dict[str, Any]]:
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, TypeError, ValueError, KeyError, AttributeError) as error:
         raise ValueError(f"{path}: not a readable safetensors file ({error})") from error
-    try:
-        header = json.loads(metadata["nnlib"])
-    except (KeyError, ValueError) as error:
-        raise ValueError(f"{path}: a safetensors file that nnlib did not write") from error
-    if not isinstance(header, dict):
-        raise ValueError(f"{path}: a safetensors file that nnlib did not write")
-    if header.pop("digest", None) != _digest(header, arrays):
-        raise ValueError(f"{path}: damaged, its contents do not match their checksum")
-    return arrays, header
+    return arrays, metadata
 
 
 def _digest(header: Mapping[str, Any], arrays: Mapping[str, Array]) -> str:
