@@ -1,20 +1,24 @@
 """Epochs: what every training loop needs around its steps, and nothing of the steps themselves.
 
     run = Epochs(model, net, optimizer, train, progress=progress, checkpoint=checkpoint)
-    for epoch in run:
-        for batch in batches(...):
-            ...
-            run.record(loss, len(batch))
-    self.losses_ = run.losses
+    with run.leaving(model, net_=net, losses_=run.losses):
+        for epoch in run:
+            for batch in batches(...):
+                ...
+                optimizer.step()
+                run.record(loss, len(batch))
 
 The loop belongs to the model.  This gives it a progress bar, the mean loss of each epoch, a
-checkpoint after each epoch with resume, and a stop when the loss or a parameter is not finite.
+checkpoint after each epoch with resume, a stop when the loss or a parameter is not finite, and a
+Ctrl-C that ends it between two steps and leaves a model that can be used.
 """
 
 import json
 import math
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -23,6 +27,7 @@ from nnlib.compiled import compiled_kernels
 from nnlib.data import Interactions
 from nnlib.layer import Layer
 from nnlib.models.base import Recommender
+from nnlib.models.interrupt import CtrlC
 from nnlib.models.progress import Bar, Silence
 from nnlib.optim import Optimizer
 from nnlib.storage import read_arrays, write_arrays
@@ -50,6 +55,8 @@ class Epochs:
         ValueError: the checkpoint is of another model, other settings or other data.
         FileExistsError: a checkpoint is there and `resume` is False: nothing is overwritten.
         DivergedError: while iterating; names the step, the array and the last checkpoint.
+        KeyboardInterrupt: while iterating, after Ctrl-C: from `record`, when a step is done, or
+            between epochs.
     """
 
     def __init__(
@@ -77,6 +84,7 @@ class Epochs:
         self.step = 0
         self._pending: list[tuple[Array, int]] = []
         self._sum, self._n = 0.0, 0
+        self._ctrl_c, self._between_steps = CtrlC(), False
         name = type(model).__name__
         self._bar = Bar(name, events, self.epochs) if progress else Silence()
         if self.path is not None and self.path.exists():
@@ -88,7 +96,7 @@ class Epochs:
             self._read(self.path)
 
     def __iter__(self) -> Iterator[int]:
-        with self._bar, one_blas_thread(), compiled_kernels():
+        with self._ctrl_c, self._bar, one_blas_thread(), compiled_kernels():
             for epoch in range(len(self.losses), self.epochs):
                 self._bar.start(epoch)
                 yield epoch
@@ -98,13 +106,42 @@ class Epochs:
                 self._sum, self._n = 0.0, 0
                 if self.path is not None:
                     self._write(self.path)
+                self._stop_if_asked()
 
     def record(self, loss: Array, events: int) -> None:
-        """Note the loss of a step, a 0-d array: the mean over its `events` points."""
+        """A step is done: note its loss, a 0-d array, the mean over its `events` points."""
         self.step += 1
         self._pending.append((loss, events))
         if len(self._pending) == CHECK_EVERY:
             self._look()
+        self._stop_if_asked()
+
+    @contextmanager
+    def leaving(self, model: Recommender, **learned: Any) -> Iterator[None]:
+        """Gives `model` the attributes `learned` when the loop has ended, or Ctrl-C has ended it.
+
+        After Ctrl-C the last step is a whole one, and the `KeyboardInterrupt`, which goes on its
+        way, says that the model can be used.  After any other error the model stays as it was.
+        """
+        try:
+            yield
+        except KeyboardInterrupt as error:
+            if self._between_steps:
+                vars(model).update(learned)
+                name = type(model).__name__
+                error.args = (f"{error}: the {name} has the weights of that step, it can be used",)
+            raise
+        vars(model).update(learned)
+
+    def _stop_if_asked(self) -> None:
+        if not self._ctrl_c.pressed:
+            return
+        self._look()  # the last losses must be finite too
+        self._between_steps = True
+        epoch = min(len(self.losses) + 1, self.epochs)
+        raise KeyboardInterrupt(
+            f"interrupted in epoch {epoch} of {self.epochs}, after step {self.step:,}"
+        )
 
     def _look(self) -> None:
         """Add up the noted losses; the one place where a GPU is waited for."""
