@@ -45,6 +45,11 @@ MODEL_PARENTS: dict[str, set[str]] = {
     "nnlib.models.baselines.vsknn": {"nnlib.models.baselines.session_knn"},
     "nnlib.models.embeddings.meta_prod2vec": {"nnlib.models.embeddings.prod2vec"},
     "nnlib.models.embeddings.user2vec": {"nnlib.models.embeddings.paragraph_vectors"},
+    "nnlib.models.session.warm_start": {"nnlib.models.session.gru4rec"},
+    "nnlib.models.session.relevar": {"nnlib.models.session.gru4rec"},
+    "nnlib.models.session.prefix_gru4rec": {"nnlib.models.session.gru4rec"},
+    "nnlib.models.session.distilled_gru4rec": {"nnlib.models.session.prefix_gru4rec"},
+    "nnlib.models.session.cosine_gru4rec": {"nnlib.models.session.prefix_gru4rec"},
 }
 
 NEVER = {"torch", "pandas", "tensorflow", "jax", "sklearn", "lessons", "tests"}

@@ -25,6 +25,7 @@ from nnlib.models.embeddings.truncated_svd import TruncatedSVD
 from nnlib.models.embeddings.user2vec import User2Vec
 from nnlib.models.embeddings.word2vec import Word2Vec
 from nnlib.models.session.gru4rec import GRU4Rec
+from nnlib.models.session.warm_start import WarmStart
 from nnlib.storage import read_arrays
 
 __all__ = [
@@ -53,6 +54,7 @@ __all__ = [
     "SessionPopularity",
     "TruncatedSVD",
     "User2Vec",
+    "WarmStart",
     "Word2Vec",
     "load_model",
 ]

@@ -27,6 +27,7 @@ LOG = Interactions.from_arrays([1, 1, 2, 2], [5, 6, 6, 5], [0, 1, 2, 3])
         ({"batch_size": 2.5}, "batch_size=2.5"),
         ({"n_sample": -1}, "n_sample=-1"),
         ({"epochs": 0}, "epochs=0"),
+        ({"bptt": 0}, "bptt=0"),
         ({"seed": -1}, "seed=-1"),
         ({"sample_alpha": -0.5}, "sample_alpha=-0.5"),
         ({"logq": float("nan")}, "logq=nan"),

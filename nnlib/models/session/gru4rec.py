@@ -1,10 +1,9 @@
 """GRU4Rec: session-based recommendation with a recurrent network."""
 
-import math
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, get_args
+from typing import Literal, Self
 
 import numpy as np
 
@@ -22,11 +21,16 @@ from nnlib.array import (
 from nnlib.data import Histories, Interactions
 from nnlib.data.batches import session_parallel
 from nnlib.data.negatives import PopularitySampler
+from nnlib.data.user_sessions import user_sessions
 from nnlib.layers.gru_cell import Reset
-from nnlib.models.base import Recommender, Session, check_log
+from nnlib.models.base import Recommender, check_log
 from nnlib.models.epochs import Epochs
+from nnlib.models.session.gru4rec_bptt import Step, back_through_time
 from nnlib.models.session.gru4rec_loss import Loss, score_block_loss
 from nnlib.models.session.gru4rec_network import GRU4RecNetwork, Objective
+from nnlib.models.session.gru4rec_session import LiveSession
+from nnlib.models.session.gru4rec_settings import check_settings
+from nnlib.models.session.gru4rec_start import take_over, with_items_of
 from nnlib.optim import Adagrad
 
 LANES = 512  # sessions that an evaluation reads side by side
@@ -41,8 +45,8 @@ class GRU4Rec(Recommender):
         (3) L   = 1/B Σ_rows loss(f(s), target)       f: see `loss`
     The score block of a step holds the targets of its B sessions, each the others' negative, and
     `n_sample` more items drawn in proportion to supp^α.  Sessions are read side by side
-    (`data.batches.SessionParallel`), the gradient stops at the step's border, and Adagrad updates
-    only the table rows that a step touches.
+    (`data.batches.SessionParallel`), the gradient stops at the step's border (see `bptt`), and
+    Adagrad updates only the table rows that a step touches.
 
     Arguments
         hidden: units of each recurrent layer, ≥ 1
@@ -59,6 +63,8 @@ class GRU4Rec(Recommender):
         lr, momentum: of Adagrad, > 0, and its heavy ball, in [0, 1)
         bpreg: weight of the score regularisation of "bpr-max", ≥ 0
         elu: α of the ELU of "bpr-max" and "top1-max"; 0: no activation
+        bptt: steps k ≥ 1 that a gradient goes back through: one update every k steps, from the
+            sum of their losses; it never crosses into the session that had the row before
         epochs: passes over the sessions, ≥ 1, always in the order of time
         seed: of weights, dropout and negatives
         reset: "before" or "after" the recurrent product; None: as the authors' PyTorch code,
@@ -84,18 +90,21 @@ class GRU4Rec(Recommender):
     momentum: float = 0.0
     bpreg: float = 1.0
     elu: float = 0.5
+    bptt: int = 1
     epochs: int = 10
     seed: int = 0
     reset: Reset | None = None
     device: Device = "cpu"
 
     def __post_init__(self) -> None:
-        _check_settings(self)
+        check_settings(self)
 
     def fit(
         self,
         train: Interactions,
         *,
+        users: Mapping[Hashable, Hashable] | None = None,
+        start_from: "GRU4Rec | None" = None,
         progress: bool = False,
         checkpoint: str | Path | None = None,
         resume: bool = False,
@@ -103,6 +112,11 @@ class GRU4Rec(Recommender):
         """Learn from the sessions of `train`, `users` being sessions, in the order of time.
 
         Arguments
+            users: raw user id of each raw session id; then the state goes on from a user's session
+                to the next (a session that is not named is a user by itself).  The last event of a
+                session is read, but the first of the next is not a target of it
+            start_from: a fitted model to go on from (temporal fine-tuning: first all the data, then
+                the recent part); items new to it get new rows, items not in `train` keep theirs
             progress: show a bar with the loss, events per second and the time left
             checkpoint: file to write after every epoch
             resume: go on from `checkpoint` if it exists; the result is the same, bit for bit on
@@ -111,18 +125,19 @@ class GRU4Rec(Recommender):
             DataError: no session has two events, or there are fewer than two items.
             DeviceError: a GPU is asked for and none can be used.
             DivergedError: a loss or parameter is no longer finite.
+            ValueError: the weights of `start_from` are of other settings.
         """
-        check_device(self.device)
-        check_log(train)
-        keep_freed_memory()
-        sessions = train.chronological()
-        net = self._build(train.n_items)
-        optimizer = Adagrad(
-            net.parameters(), self.lr, momentum=self.momentum, initial=1e-6, eps=0.0
-        )
+        train, net = self._begin(train, start_from)
+        optimizer, objective = self._optimizer(net), self._objective(train.support())
         sampler = PopularitySampler(train.support(), self.sample_alpha, self.device)
-        objective = self._objective(train.support())
+        sessions, inside = train.chronological(), None
+        if users is not None:
+            sessions, _, inside = user_sessions([train], users)
         schedule = session_parallel(sessions, self.batch_size, min_rows=1 if self.n_sample else 2)
+        weight = None  # of a point in the loss
+        if inside is not None:
+            share = inside[schedule.at].mean()  # so that the weights are 1 on average
+            weight = to_device((inside / share).astype(np.float32), self.device)
         schedule = schedule.to(self.device)
         items = to_device(sessions.items.astype(np.intp), self.device)
 
@@ -140,12 +155,17 @@ class GRU4Rec(Recommender):
             noise = generator((self.seed, epoch, 0), self.device)
             negatives = sampler.stream(generator((self.seed, epoch, 1), self.device), self.n_sample)
             states = net.start(0)
-            for at, carried in schedule:
+            window: list[Step] = []
+            for t, (at, carried) in enumerate(schedule, start=1):
                 block = net.block(items[at], items[at + 1], next(negatives))
+                if weight is not None:
+                    block = block._replace(weight=weight[at])
                 states = [h.take(carried, axis=0) for h in states]
                 (loss, states), backward = net(block, states, objective, rng=noise)
-                backward(len(at) / self.batch_size)
-                optimizer.step()
+                window.append(Step(backward, carried, len(at)))
+                if t % self.bptt == 0 or t == len(schedule):
+                    back_through_time(window, self.batch_size)
+                    optimizer.step()
                 run.record(loss, len(at))
         self.item_ids_, self.net_, self.losses_ = train.item_ids, net, run.losses
         return self
@@ -162,29 +182,44 @@ class GRU4Rec(Recommender):
             for h, new in zip(states, self.net_.read(item, [h[:n] for h in states]), strict=True):
                 h[:n] = new
         net = self.net_
-        scores = to_host(states[-1] @ net.W.value.T + net.b.value)
+        scores = to_host(net.query(states) @ net.W.value.T + net.b.value)
         return scores[np.argsort(order)]
 
     def walk(self, sessions: Histories, block: int = 128) -> Iterator[tuple[Array, Array, Array]]:
         """Reads every session once, many side by side; rows of `sessions` must not overlap."""
-        self._check_fitted()
-        net, xp = self.net_, array_module(self.net_.W.value)
         session_of = np.empty(len(sessions.items), np.int64)
         row, position = sessions.positions()
         session_of[position] = row
+        for at, scores in self.score_events(sessions, block):
+            yield session_of[at], at, scores
+
+    def score_events(
+        self, rows: Histories, block: int, wanted: Array | None = None
+    ) -> Iterator[tuple[Array, Array]]:
+        """(at, scores) after every event of `rows` that has a successor, or of those the `wanted`.
+
+        Shapes
+            wanted (E,) bool · at (P,) int, P ≤ block · scores (P, N), valid until the next are
+            asked for
+        """
+        self._check_fitted()
+        net, xp = self.net_, array_module(self.net_.W.value)
         # b as one more column of W, against a 1 at the end of h: no pass of its own over (P, N).
         table = xp.concatenate([net.W.value, net.b.value[:, None]], axis=1)
         buffer = xp.empty((block, len(table)), table.dtype)
         states = net.start(0)
-        for at, carried in session_parallel(sessions, LANES):
-            item = to_device(sessions.items[at], self.device)
+        for at, carried in session_parallel(rows, LANES):
+            item = to_device(rows.items[at], self.device)
             states = net.read(item, [h[to_device(carried, self.device)] for h in states])
-            h = xp.concatenate([states[-1], xp.ones((len(at), 1), table.dtype)], axis=1)
+            h = xp.concatenate([net.query(states), xp.ones((len(at), 1), table.dtype)], axis=1)
+            if wanted is not None:
+                keep = np.flatnonzero(wanted[at])
+                at, h = at[keep], h[to_device(keep, self.device)]
             for i in range(0, len(at), block):
                 part = at[i : i + block]
                 scores = buffer[: len(part)]
                 xp.matmul(h[i : i + block], table.T, out=scores)
-                yield session_of[part], part, scores
+                yield part, scores
 
     def similarity(self, item: int) -> Array:
         """Cosine of the output rows W of the items, (N,)."""
@@ -192,9 +227,13 @@ class GRU4Rec(Recommender):
         length = np.linalg.norm(W, axis=1)
         return W @ W[item] / np.maximum(length * length[item], 1e-12)
 
-    def session(self) -> "LiveSession":
-        """A live session that keeps the GRU's state: one step per click, whatever its length."""
-        return LiveSession(self)
+    def session(self, before: Sequence[Hashable] = ()) -> LiveSession:
+        """A live session that keeps the GRU's state: one step per click, whatever its length.
+
+        `before` are the raw items of the visitor's earlier sessions, oldest first, for a model that
+        was fitted with `users`.
+        """
+        return LiveSession(self, before)
 
     def arrays(self) -> dict[str, Array]:
         learned = {f"net.{name}": p.value for name, p in self.net_.named_parameters()}
@@ -211,6 +250,20 @@ class GRU4Rec(Recommender):
         for name, p in self.net_.named_parameters():
             p.value[...] = to_device(arrays[f"net.{name}"], self.device)
 
+    def _begin(
+        self, train: Interactions, start_from: "GRU4Rec | None"
+    ) -> tuple[Interactions, GRU4RecNetwork]:
+        """The log in the codes to train with, and a network with the weights to start from."""
+        check_device(self.device)
+        check_log(train)
+        keep_freed_memory()
+        if start_from is None:
+            return train, self._build(train.n_items)
+        train = with_items_of(train, start_from)
+        net = self._build(train.n_items)
+        take_over(net, self, start_from)
+        return train, net
+
     def _build(self, n_items: int) -> GRU4RecNetwork:
         first: Reset = "before" if self.embedding is None else "after"
         network = GRU4RecNetwork(
@@ -220,9 +273,13 @@ class GRU4Rec(Recommender):
             dropout_embed=self.dropout_embed,
             dropout_hidden=self.dropout_hidden,
             reset=[self.reset or (first if i == 0 else "after") for i in range(len(self.hidden))],
+            through_time=self.bptt > 1,
             rng=np.random.default_rng((self.seed, 0)),
         )
         return network.to(self.device)
+
+    def _optimizer(self, net: GRU4RecNetwork) -> Adagrad:
+        return Adagrad(net.parameters(), self.lr, momentum=self.momentum, initial=1e-6, eps=0.0)
 
     def _objective(self, support: Array) -> Objective:
         return score_block_loss(
@@ -234,55 +291,3 @@ class GRU4Rec(Recommender):
             sample_alpha=self.sample_alpha,
             device=self.device,
         )
-
-
-class LiveSession(Session):
-    """A session whose state is kept, so that a click costs one GRU step."""
-
-    def __init__(self, model: GRU4Rec) -> None:
-        super().__init__(model)
-        self.net, self.device = model.net_, model.device
-        self.states = self.net.start(1)
-
-    def click(self, item: Hashable) -> "LiveSession":
-        code = self.model._encode([item])
-        if len(code):
-            self.items.append(item)
-            self.states = self.net.read(to_device(code, self.device), self.states)
-        return self
-
-    def top(self, n: int = 10, *, exclude_seen: bool = False) -> list[tuple[Any, float]]:
-        scores = to_host(self.states[-1] @ self.net.W.value.T + self.net.b.value)[0]
-        seen = self.model._encode(self.items if exclude_seen else [])
-        return self.model._best(scores, n, seen)
-
-
-def _check_settings(m: GRU4Rec) -> None:
-    """Raise a ValueError that names the first setting out of range, or a contradiction."""
-    whole: Callable[[Any, int], bool] = lambda v, low: isinstance(v, int) and v >= low
-    real: Callable[[Any], bool] = lambda v: isinstance(v, int | float) and 0 <= v < math.inf
-    checks: list[tuple[str, Callable[[Any], bool], str]] = [
-        ("hidden", lambda v: isinstance(v, tuple) and v != () and all(whole(h, 1) for h in v),
-         "a tuple of sizes of at least 1, as in (100,)"),
-        ("loss", lambda v: v in get_args(Loss), f"one of {', '.join(get_args(Loss))}"),
-        ("embedding", lambda v: v in ("shared", "separate", None) or whole(v, 1),
-         "'shared', 'separate', a size of at least 1, or None"),
-        *((name, lambda v: whole(v, 1), "a whole number of at least 1")
-          for name in ("batch_size", "epochs")),
-        *((name, lambda v: whole(v, 0), "a whole number of at least 0")
-          for name in ("n_sample", "seed")),
-        *((name, real, "a finite number of at least 0")
-          for name in ("sample_alpha", "logq", "bpreg", "elu")),
-        *((name, lambda v: real(v) and v < 1, "a number of at least 0 and below 1")
-          for name in ("dropout_embed", "dropout_hidden", "momentum")),
-        ("lr", lambda v: real(v) and v > 0, "a finite number above 0"),
-        ("reset", lambda v: v in ("before", "after", None), "'before', 'after' or None"),
-        ("device", lambda v: v in ("cpu", "cuda"), "'cpu' or 'cuda'"),
-    ]  # fmt: skip
-    for name, holds, wanted in checks:
-        if not holds(value := getattr(m, name)):
-            raise ValueError(f"{name}={value!r}: it must be {wanted}")
-    if m.logq and m.loss != "cross-entropy":
-        raise ValueError(f"logq={m.logq} corrects cross-entropy only, not {m.loss}: set logq=0")
-    if not m.n_sample and m.batch_size < 2:
-        raise ValueError("batch_size=1 and n_sample=0 leave no negatives: raise one of them")

@@ -70,7 +70,7 @@ def _cross_entropy(support: Array, logq: float, sample_alpha: float, device: Dev
         (2) L_b  = −r_bb + log Σ_j exp(r_bj)
     Columns of one item differ in q only, so that together they weigh Σ q^−logq times exp(s).
     """
-    log_support = to_device(np.log(support.astype(np.float64)), device)
+    log_support = to_device(np.log(np.maximum(support, 1).astype(np.float64)), device)
     xp = array_module(log_support)
     of_target = xp.exp(-logq * log_support)
     of_sample = xp.exp(-logq * sample_alpha * log_support)

@@ -1,7 +1,7 @@
 """The network of GRU4Rec: items → recurrent layers → scores of the items of a step."""
 
 from collections.abc import Callable, Sequence
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -137,12 +137,12 @@ class GRU4RecNetwork(Layer):
 
         def backward(
             dloss: Array | float = 1.0, dstates: Sequence[Array] | None = None
-        ) -> list[Array] | None:
+        ) -> Any:
             dh, drows = back_score(dloss)  # (5) (4)
-            dx, dstates = back_layers(dh, dstates)  # (3) (2)
+            dx, into_past = back_layers(dh, dstates)  # (3) (2)
             back_embed(dx, drows)  # (1)
             self.W.accumulate_rows(block.ids, drows, distinct=True, looked_up=rows)
-            return dstates
+            return into_past
 
         return (loss, states), backward
 
