@@ -52,7 +52,7 @@ MODEL_PARENTS: dict[str, set[str]] = {
     "nnlib.models.session.cosine_gru4rec": {"nnlib.models.session.prefix_gru4rec"},
 }
 
-NEVER = {"torch", "pandas", "tensorflow", "jax", "sklearn", "lessons", "tests"}
+NEVER = {"torch", "pandas", "tensorflow", "jax", "sklearn", "onnxruntime", "lessons", "tests"}
 LAZY = {
     "threadpoolctl",
     "matplotlib",
@@ -62,6 +62,7 @@ LAZY = {
     "cupy",
     "cupyx",
     "numba",
+    "onnx",
     "rich",
     "typer",
 }
@@ -71,6 +72,7 @@ ONLY_IN: dict[str, tuple[str, ...]] = {
     "cupyx": ("nnlib.functional.rows", "nnlib.cuda"),
     "numba": ("nnlib.compiled",),
     "scipy": ("nnlib.functional",),
+    "onnx": ("nnlib.models.session.onnx_step",),
     "safetensors": ("nnlib.storage",),
     "matplotlib": ("nnlib.plot", "nnlib.cli", "nnlib.check.figures"),
 }

@@ -1,4 +1,4 @@
-"""The command `nnlib`: demo, train, evaluate, recommend, gradcheck, doctor."""
+"""The command `nnlib`: demo, train, evaluate, recommend, export, gradcheck, doctor."""
 
 from nnlib.cli.app import main
 

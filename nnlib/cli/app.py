@@ -10,6 +10,7 @@ from nnlib import __version__
 from nnlib.cli.demo import demo
 from nnlib.cli.doctor import doctor
 from nnlib.cli.evaluate import evaluate
+from nnlib.cli.export import export
 from nnlib.cli.gradcheck import gradcheck
 from nnlib.cli.recommend import recommend
 from nnlib.cli.terminal import Stop, say
@@ -25,7 +26,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for command in (demo, train, evaluate, recommend, gradcheck, doctor):
+for command in (demo, train, evaluate, recommend, export, gradcheck, doctor):
     app.command()(command)
 
 
