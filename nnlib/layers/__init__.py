@@ -3,6 +3,7 @@
 from nnlib.functional.sequences import last_state
 from nnlib.layers.alpha_dropout import AlphaDropout
 from nnlib.layers.bag_of_words import BagOfWords
+from nnlib.layers.bidirectional import Bidirectional
 from nnlib.layers.concat import concat
 from nnlib.layers.dense import Dense
 from nnlib.layers.dropout import Dropout
@@ -14,12 +15,15 @@ from nnlib.layers.gru_step import GRUStep
 from nnlib.layers.hierarchical_softmax import HierarchicalSoftmax
 from nnlib.layers.linear_ensemble import LinearEnsemble
 from nnlib.layers.lstm import LSTM, LSTMCell
+from nnlib.layers.modrelu import ModReLU
+from nnlib.layers.orthogonal import CayleyRNN, OrthogonalRNN
 from nnlib.layers.pairwise_residual import PairwiseResidual
 from nnlib.layers.product import product
 from nnlib.layers.residual import Residual
 from nnlib.layers.rnn import RNN, RNNCell
 from nnlib.layers.scan import Scan
 from nnlib.layers.sequential import Sequential
+from nnlib.layers.unitary import UnitaryCell
 
 __all__ = [
     "GRU",
@@ -27,6 +31,8 @@ __all__ = [
     "RNN",
     "AlphaDropout",
     "BagOfWords",
+    "Bidirectional",
+    "CayleyRNN",
     "Dense",
     "Dropout",
     "Embedding",
@@ -36,11 +42,14 @@ __all__ = [
     "HierarchicalSoftmax",
     "LSTMCell",
     "LinearEnsemble",
+    "ModReLU",
+    "OrthogonalRNN",
     "PairwiseResidual",
     "RNNCell",
     "Residual",
     "Scan",
     "Sequential",
+    "UnitaryCell",
     "concat",
     "last_state",
     "product",

@@ -9,7 +9,7 @@ from nnlib.array import Array
 from nnlib.functional.activations import linear
 from nnlib.functional.sequences import reverse_prefix, step_mask
 from nnlib.layer import Layer
-from nnlib.layers import GRU, LSTM, RNN, LSTMCell, RNNCell, Scan, last_state
+from nnlib.layers import GRU, LSTM, RNN, Bidirectional, LSTMCell, RNNCell, Scan, last_state
 
 T, B, I, H = 7, 5, 3, 4
 LAYERS = {
@@ -243,6 +243,33 @@ def test_reverse_prefix() -> None:
     np.testing.assert_array_equal(reverse_prefix(x)[0], x[::-1])
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_bidirectional_reads_each_sequence_from_both_ends(name: str) -> None:
+    rng = np.random.default_rng(14)
+    both = Bidirectional(make(name, rng), make(name, rng))
+    x, lengths = rng.normal(size=(T, B, I)), np.array([3, T, 1, 5, T])
+    y, _ = both(x, lengths=lengths)
+    for part in range(2 if name == "LSTM" else 1):
+        for b, length in enumerate(lengths):
+            one = x[:length, b : b + 1]
+            p, q = flat(both.forward(one)[0])[part], flat(both.backward(one[::-1])[0])[part]
+            alone = np.concatenate([p, q[::-1]], axis=2)
+            np.testing.assert_allclose(flat(y)[part][:length, b : b + 1], alone, rtol=0, atol=1e-13)
+            padding = flat(y)[part][length:, b, :H]  # what has read it all, forward
+            np.testing.assert_allclose(padding - p[-1], 0, atol=1e-13)
+    whole, turned = flat(both(x)[0])[0], flat(both.backward(x[::-1])[0])[0]
+    np.testing.assert_allclose(whole[0, :, H:], turned[-1], rtol=0, atol=1e-13)  # and backward
+
+
+def test_bidirectional_lstm_without_a_gradient_of_the_cells() -> None:
+    rng = np.random.default_rng(15)
+    both = Bidirectional(make("LSTM", rng), make("LSTM", rng))
+    (h, c), backward = both(rng.normal(size=(T, B, I)))
+    dx, states = backward(h)
+    dx_zero, states_zero = backward(h, 0 * c)
+    the_same([dx, *flat(states)], [dx_zero, *flat(states_zero)], atol=0)
+
+
 def test_linear_rnn_is_a_sum_of_powers() -> None:
     """h_T = Σ_t x_t W Uᵀ⁻ᵗ: with no activation the slide's linear case holds exactly."""
     rng = np.random.default_rng(12)
@@ -266,3 +293,8 @@ def test_bad_arguments() -> None:
             for lengths in (np.ones(T, int), np.ones((B, T), bool), np.ones(B), np.ones((T, B))):
                 with pytest.raises(ValueError, match=r"give 5 integers.*\(7, 5\)"):
                     layer(x, lengths=lengths)
+    both = Bidirectional(make("GRU before", rng), make("GRU after", rng))
+    with pytest.raises(ValueError, match=r"shape \(7, 5\): a mask has no order.*give 5 integers"):
+        both(x, lengths=np.ones((T, B), bool))
+    with pytest.raises(TypeError, match="is no step"):
+        Bidirectional(GRU, both.backward)

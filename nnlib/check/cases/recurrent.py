@@ -16,9 +16,19 @@ from nnlib.functional.gru_step import (
     gru_step_before,
     gru_step_before_backward,
 )
-from nnlib.functional.sequences import last_state
+from nnlib.functional.sequences import last_state, reverse_prefix
 from nnlib.layer import Layer
-from nnlib.layers import GRU, LSTM, RNN, GRUCell, GRUStep, LSTMCell, RNNCell, Scan
+from nnlib.layers import (
+    GRU,
+    LSTM,
+    RNN,
+    Bidirectional,
+    GRUCell,
+    GRUStep,
+    LSTMCell,
+    RNNCell,
+    Scan,
+)
 
 
 def _gru_cell(reset: Any, update: Any) -> Make:
@@ -91,8 +101,8 @@ def _rnn_sequence(some: bool) -> Make:
     def make(rng: np.random.Generator, s: Sizes) -> Subject:
         mask = _mask(some, rng, s)
 
-        def f(*inputs: Array) -> tuple[Array, Backward]:
-            h, saved = rnn.rnn_sequence(*inputs, mask=mask)
+        def f(x: Array, h0: Array, W: Array, U: Array, b: Array) -> tuple[Array, Backward]:
+            h, saved = rnn.rnn_sequence(x, h0, W, U, b, mask=mask)
             return h, lambda dh: rnn.rnn_sequence_backward(dh, saved)
 
         shapes = (s.T, s.B, s.I), (s.B, s.H), (s.I, s.H), (s.H, s.H), (s.H,)
@@ -105,8 +115,8 @@ def _lstm_sequence(some: bool) -> Make:
     def make(rng: np.random.Generator, s: Sizes) -> Subject:
         mask = _mask(some, rng, s)
 
-        def f(*inputs: Array) -> tuple[Any, Backward]:
-            states, saved = lstm.lstm_sequence(*inputs, mask)
+        def f(x: Array, h0: Array, c0: Array, W: Array, U: Array, b: Array) -> tuple[Any, Backward]:
+            states, saved = lstm.lstm_sequence(x, h0, c0, W, U, b, mask)
             return states, lambda dh, dc: lstm.lstm_sequence_backward(dh, dc, saved)
 
         B, H = s.B, s.H
@@ -114,6 +124,41 @@ def _lstm_sequence(some: bool) -> Make:
         return Subject(f, _numbers(rng, *shapes))
 
     return make
+
+
+def _bidirectional(some: bool) -> Make:
+    def make(rng: np.random.Generator, s: Sizes) -> Subject:
+        parts = GRU(s.I, s.H, rng=rng), RNN(s.I, s.O, rng=rng)
+        layer = scrambled(Bidirectional(*parts), rng)
+        lengths = _lengths(rng, s) if some else None
+
+        def f(x: Array, h: Array, g: Array) -> tuple[Array, Backward]:
+            y, back = layer(x, (h, g), lengths=lengths)
+
+            def backward(dy: Array) -> tuple[Array, Array, Array]:
+                dx, (dh, dg) = back(dy)
+                return dx, dh, dg
+
+            return y, backward
+
+        return Subject(f, _numbers(rng, (s.T, s.B, s.I), (s.B, s.H), (s.B, s.O)), layer)
+
+    return make
+
+
+def _bidirectional_lstm(rng: np.random.Generator, s: Sizes) -> Subject:
+    layer = scrambled(Bidirectional(*(LSTM(s.I, s.H, rng=rng) for _ in range(2))), rng)
+
+    def f(x: Array) -> tuple[Any, Backward]:
+        states, back = layer(x)
+        return states, lambda dh, dc: back(dh, dc)[0]
+
+    return Subject(f, _numbers(rng, (s.T, s.B, s.I)), layer)
+
+
+def _reverse_prefix(rng: np.random.Generator, s: Sizes) -> Subject:
+    lengths = _lengths(rng, s)
+    return Subject(lambda x: reverse_prefix(x, lengths), (rng.normal(size=(s.T, s.B, s.H)),))
 
 
 def _last_state(rng: np.random.Generator, s: Sizes) -> Subject:
@@ -124,13 +169,21 @@ def _gru_sequence(reset: str, some: bool, keeps: bool) -> Make:
     def make(rng: np.random.Generator, s: Sizes) -> Subject:
         mask = _mask(some, rng, s)
 
-        def f(*inputs: Array) -> tuple[Array, Backward]:
-            h, saved = gru_sequence(*inputs, mask=mask, keeps=keeps)
-            return h, lambda dh: gru_sequence_backward(dh, saved)[: len(inputs)]
+        def before(x: Array, h0: Array, W: Array, U: Array, b: Array) -> tuple[Array, Backward]:
+            h, saved = gru_sequence(x, h0, W, U, b, None, mask, keeps)
+            return h, lambda dh: gru_sequence_backward(dh, saved)[:-1]
+
+        def after(
+            x: Array, h0: Array, W: Array, U: Array, b: Array, b_h: Array
+        ) -> tuple[Array, Backward]:
+            h, saved = gru_sequence(x, h0, W, U, b, b_h, mask, keeps)
+            return h, lambda dh: gru_sequence_backward(dh, saved)
 
         B, H = s.B, s.H
         shapes = [(s.T, B, s.I), (B, H), (s.I, 3 * H), (H, 3 * H), (3 * H,), (H,)]
-        return Subject(f, _numbers(rng, *(shapes if reset == "after" else shapes[:-1])))
+        if reset == "after":
+            return Subject(after, _numbers(rng, *shapes))
+        return Subject(before, _numbers(rng, *shapes[:-1]))
 
     return make
 
@@ -189,6 +242,10 @@ def cases() -> Iterator[Case]:
     for mask, some in (("", False), (" mask", True)):
         yield Case(f"rnn_sequence{mask}", rnn.rnn_sequence, _rnn_sequence(some))
         yield Case(f"lstm_sequence{mask}", lstm.lstm_sequence, _lstm_sequence(some))
+    yield Case("Bidirectional", Bidirectional, _bidirectional(False))
+    yield Case("Bidirectional lengths", Bidirectional, _bidirectional(True))
+    yield Case("Bidirectional of LSTM", Bidirectional, _bidirectional_lstm)
+    yield Case("reverse_prefix", reverse_prefix, _reverse_prefix)
     yield Case("last_state", last_state, _last_state)
     for reset in ("before", "after"):
         for update in ("candidate", "state"):
