@@ -212,7 +212,7 @@ class ParagraphVectors(ItemVectors):
                 backward(len(target))  # the sum over windows, whatever else is in the block
                 optimizer.step()
                 for p in net.parameters():
-                    p.clear()  # E and O stay
+                    p.clear()  # E and O stay as they are
             D[rows] = net.D.value
         return D.astype(self.D_.dtype)
 
