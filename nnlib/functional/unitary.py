@@ -87,14 +87,15 @@ def complex_modrelu(z: Array, b: Array) -> tuple[Array, Backward]:
         z (B, H) complex · b (H,) real → y (B, H)
     """
     size = abs(z)
-    u = z / (size + (size == 0))  # (1)
+    divisor = size + (size == 0)  # 0 has no direction: u = 0
+    u = z / divisor  # (1)
     share = (size + b > 0) * (size + b)  # (2)
     y = share * u  # (2)
 
     def backward(dy: Array) -> tuple[Array, Array]:
         local = dy * u.conj()
         along = local.real * (share > 0)  # (2)
-        across = local.imag * share / (size + (size == 0))  # (2) (1)
+        across = local.imag * share / divisor  # (2) (1)
         return (along + 1j * across) * u, along.sum(axis=0)  # (2) (1)
 
     return y, backward
