@@ -9,6 +9,7 @@ from nnlib.layers.dense import Dense
 from nnlib.layers.dropout import Dropout
 from nnlib.layers.embedding import Embedding
 from nnlib.layers.fixed_features import FixedFeatures
+from nnlib.layers.gaussian_latent import GaussianLatent
 from nnlib.layers.gru import GRU
 from nnlib.layers.gru_cell import GRUCell
 from nnlib.layers.gru_step import GRUStep
@@ -39,6 +40,7 @@ __all__ = [
     "FixedFeatures",
     "GRUCell",
     "GRUStep",
+    "GaussianLatent",
     "HierarchicalSoftmax",
     "LSTMCell",
     "LinearEnsemble",

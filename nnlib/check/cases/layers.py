@@ -1,6 +1,7 @@
 """Cases of the layers that know no time, and of what puts layers together."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 
@@ -14,6 +15,7 @@ from nnlib.layers import (
     Dropout,
     Embedding,
     FixedFeatures,
+    GaussianLatent,
     LinearEnsemble,
     PairwiseResidual,
     Residual,
@@ -76,6 +78,19 @@ def _pairwise_residual(rng: np.random.Generator, s: Sizes) -> Subject:
             return Subject(unit, (x, y))
 
 
+def _gaussian_latent(noise: bool) -> Make:
+    def make(rng: np.random.Generator, s: Sizes) -> Subject:
+        layer = scrambled(GaussianLatent(s.I, s.H, rng=rng), rng)
+        seed = int(rng.integers(1000))
+
+        def f(h: Array) -> tuple[Any, Backward]:
+            return layer(h, rng=np.random.default_rng(seed) if noise else None)
+
+        return Subject(f, (rng.normal(size=(s.B, s.I)),), layer)
+
+    return make
+
+
 def _dropout(layer: type[Dropout] | type[AlphaDropout], p: float) -> Make:
     def make(rng: np.random.Generator, s: Sizes) -> Subject:
         dropout, seed = layer(p), int(rng.integers(1000))
@@ -113,6 +128,8 @@ def cases() -> Iterator[Case]:
     yield Case("Embedding", Embedding, _embedding)
     yield Case("BagOfWords", BagOfWords, _bag_of_words)
     yield Case("FixedFeatures before Dense", FixedFeatures, _fixed_features)
+    yield Case("GaussianLatent", GaussianLatent, _gaussian_latent(noise=True))
+    yield Case("GaussianLatent z=μ", GaussianLatent, _gaussian_latent(noise=False))
     yield Case("LinearEnsemble", LinearEnsemble, _linear_ensemble)
     yield Case("PairwiseResidual", PairwiseResidual, _pairwise_residual)
     for layer in (Dropout, AlphaDropout):

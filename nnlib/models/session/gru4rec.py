@@ -3,7 +3,7 @@
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 
@@ -31,6 +31,7 @@ from nnlib.models.session.gru4rec_network import GRU4RecNetwork, Objective
 from nnlib.models.session.gru4rec_session import LiveSession
 from nnlib.models.session.gru4rec_settings import check_settings
 from nnlib.models.session.gru4rec_start import take_over, with_items_of
+from nnlib.models.session.gru4rec_stream import Stream, next_chunk
 from nnlib.optim import Adagrad
 
 LANES = 512  # sessions that an evaluation reads side by side
@@ -125,11 +126,49 @@ class GRU4Rec(Recommender):
             DataError: no session has two events, or there are fewer than two items.
             DeviceError: a GPU is asked for and none can be used.
             DivergedError: a loss or parameter is no longer finite.
+            KeyboardInterrupt: Ctrl-C; the step is finished first, and what was learned up to it is
+                kept: the model can be used
             ValueError: the weights of `start_from` are of other settings.
         """
         train, net = self._begin(train, start_from)
-        optimizer, objective = self._optimizer(net), self._objective(train.support())
-        sampler = PopularitySampler(train.support(), self.sample_alpha, self.device)
+        stream = Stream(net, self._optimizer(net), train.support())
+        files: dict[str, Any] = {"checkpoint": checkpoint, "resume": resume}
+        return self._learn(train, stream, users, progress=progress, **files)
+
+    def partial_fit(
+        self, chunk: Interactions, item_ids: Sequence[Hashable] | Array | None = None
+    ) -> Self:
+        """Learn from one more chunk of a log of any length; nothing of the chunk is kept.
+
+            for clicks in chunks:
+                model.partial_fit(clicks, item_ids=everything_on_sale)
+        Every call reads its sessions once, as one epoch would, and adds its loss to `losses_`; the
+        optimizer goes on where it was.  Samples and logq follow the counts of all chunks so far.  A
+        model that was fitted or loaded goes on from its weights, with counts of 0.  A session must
+        not be cut by the border of a chunk: its parts would count as two.
+
+        Arguments
+            item_ids: raw ids of all items that may come; needed at the first call, then as it was
+                or left out.  Events on other items are left out with a warning
+        Raises
+            DataError, ValueError, KeyboardInterrupt: as `fit`; also other `item_ids` than before.
+            DivergedError: as `fit`; the weights are spoiled.
+        """
+        if type(self).fit is not GRU4Rec.fit:
+            raise TypeError(f"a {type(self).__name__} learns from whole logs only: use fit")
+        log, self._stream = next_chunk(self, vars(self).get("_stream"), chunk, item_ids)
+        return self._learn(log, self._stream, losses=vars(self).get("losses_", []))
+
+    def _learn(
+        self,
+        train: Interactions,
+        stream: Stream,
+        users: Mapping[Hashable, Hashable] | None = None,
+        **options: Any,  # of Epochs
+    ) -> Self:
+        net, optimizer, support = stream
+        objective = self._objective(support)
+        sampler = PopularitySampler(support, self.sample_alpha, self.device)
         sessions, inside = train.chronological(), None
         if users is not None:
             sessions, _, inside = user_sessions([train], users)
@@ -141,37 +180,36 @@ class GRU4Rec(Recommender):
         schedule = schedule.to(self.device)
         items = to_device(sessions.items.astype(np.intp), self.device)
 
-        run = Epochs(
-            self,
-            net,
-            optimizer,
-            train,
-            events=len(schedule.at),
-            progress=progress,
-            checkpoint=checkpoint,
-            resume=resume,
-        )
-        for epoch in run:
-            noise = generator((self.seed, epoch, 0), self.device)
-            negatives = sampler.stream(generator((self.seed, epoch, 1), self.device), self.n_sample)
-            states = net.start(0)
-            window: list[Step] = []
-            for t, (at, carried) in enumerate(schedule, start=1):
-                block = net.block(items[at], items[at + 1], next(negatives))
-                if weight is not None:
-                    block = block._replace(weight=weight[at])
-                states = [h.take(carried, axis=0) for h in states]
-                (loss, states), backward = net(block, states, objective, rng=noise)
-                window.append(Step(backward, carried, len(at)))
-                if t % self.bptt == 0 or t == len(schedule):
-                    back_through_time(window, self.batch_size)
-                    optimizer.step()
-                run.record(loss, len(at))
-        self.item_ids_, self.net_, self.losses_ = train.item_ids, net, run.losses
+        run = Epochs(self, net, optimizer, train, events=len(schedule.at), **options)
+        with run.leaving(self, item_ids_=train.item_ids, net_=net, losses_=run.losses):
+            for epoch in run:
+                noise = generator((self.seed, epoch, 0), self.device)
+                negatives = sampler.stream(
+                    generator((self.seed, epoch, 1), self.device), self.n_sample
+                )
+                states = net.start(0)
+                window: list[Step] = []
+                for t, (at, carried) in enumerate(schedule, start=1):
+                    block = net.block(items[at], items[at + 1], next(negatives))
+                    if weight is not None:
+                        block = block._replace(weight=weight[at])
+                    states = [h.take(carried, axis=0) for h in states]
+                    (loss, states), backward = net(block, states, objective, rng=noise)
+                    window.append(Step(backward, carried, len(at)))
+                    if t % self.bptt == 0 or t == len(schedule):
+                        back_through_time(window, self.batch_size)
+                        optimizer.step()
+                    run.record(loss, len(at))
         return self
 
     def scores(self, histories: Histories) -> Array:
         """Scores after each history, read from its first item on; (B, N).  Empty: state zero."""
+        states = self.states_after(histories)
+        net = self.net_
+        return to_host(net.query(states) @ net.W.value.T + net.b.value)
+
+    def states_after(self, histories: Histories) -> list[Array]:
+        """The state of each layer after each history, (B, H), on the device."""
         self._check_fitted()
         order = np.argsort(-histories.lengths, kind="stable")  # rows end from the last one on
         start, lengths = histories.start[order], histories.lengths[order]
@@ -181,9 +219,8 @@ class GRU4Rec(Recommender):
             item = to_device(histories.items[start[:n] + t], self.device)
             for h, new in zip(states, self.net_.read(item, [h[:n] for h in states]), strict=True):
                 h[:n] = new
-        net = self.net_
-        scores = to_host(net.query(states) @ net.W.value.T + net.b.value)
-        return scores[np.argsort(order)]
+        back = to_device(np.argsort(order), self.device)
+        return [h[back] for h in states]
 
     def walk(self, sessions: Histories, block: int = 128) -> Iterator[tuple[Array, Array, Array]]:
         """Reads every session once, many side by side; rows of `sessions` must not overlap."""
@@ -265,18 +302,22 @@ class GRU4Rec(Recommender):
         return train, net
 
     def _build(self, n_items: int) -> GRU4RecNetwork:
-        first: Reset = "before" if self.embedding is None else "after"
-        network = GRU4RecNetwork(
-            n_items,
-            self.hidden,
-            self.hidden[0] if self.embedding == "separate" else self.embedding,
-            dropout_embed=self.dropout_embed,
-            dropout_hidden=self.dropout_hidden,
-            reset=[self.reset or (first if i == 0 else "after") for i in range(len(self.hidden))],
-            through_time=self.bptt > 1,
-            rng=np.random.default_rng((self.seed, 0)),
-        )
+        network = GRU4RecNetwork(n_items, **self._shape(), through_time=self.bptt > 1)
         return network.to(self.device)
+
+    def _shape(self) -> dict[str, Any]:
+        """What a network needs to know besides the number of items."""
+        first: Reset = "before" if self.embedding is None else "after"
+        return {
+            "hidden": self.hidden,
+            "embedding": self.hidden[0] if self.embedding == "separate" else self.embedding,
+            "dropout_embed": self.dropout_embed,
+            "dropout_hidden": self.dropout_hidden,
+            "reset": [
+                self.reset or (first if i == 0 else "after") for i in range(len(self.hidden))
+            ],
+            "rng": np.random.default_rng((self.seed, 0)),
+        }
 
     def _optimizer(self, net: GRU4RecNetwork) -> Adagrad:
         return Adagrad(net.parameters(), self.lr, momentum=self.momentum, initial=1e-6, eps=0.0)
