@@ -50,9 +50,8 @@ def around_backward(dy: Array, window: int, out: Array | None = None) -> Array:
     row, column = dx.strides
     for start in range(tile, width, tile):  # the part of each piece that reaches into a later tile
         part = dy[:, start : start + tile]
-        there = xp.lib.stride_tricks.as_strided(
-            dx[start:], part.shape, (tile * row, row, column), writeable=True
-        )
+        strides = (tile * row, row, column)
+        there = xp.lib.stride_tricks.as_strided(dx[start:], part.shape, strides)
         there += part
     return dx
 

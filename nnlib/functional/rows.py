@@ -72,8 +72,9 @@ def distinct(ids: Array, scratch: Array) -> tuple[Array, Array]:
     else:
         import cupyx
 
-        scratch[ids] = -1
-        cupyx.scatter_max(scratch, ids, position)
+        unsigned = f"u{scratch.itemsize}"  # CUDA's atomic maximum, as CuPy has it, takes no int64
+        scratch[ids] = 0
+        cupyx.scatter_max(scratch.view(unsigned), ids, position.view(unsigned))
     owner = scratch.take(ids)
     survivor = xp.flatnonzero(owner == position)
     rank = position  # of the survivors; the other entries are never read

@@ -47,7 +47,7 @@ class LinearEnsemble(Layer):
 
         def backward(ds: Array) -> tuple[Array, Array]:
             ds_y = (ds[:, None, :] @ y)[:, 0, :]  # Σ_c ds_bc y_bc
-            blocks = np.cumsum((0, *self.sizes[:-1]))
+            blocks = xp.asarray(np.cumsum((0, *self.sizes[:-1])))
             w.accumulate(xp.add.reduceat((ds_y * x).sum(axis=0), blocks))  # (2)
             b.accumulate(ds.sum(keepdims=True)[0])  # (2)
             return column * ds_y, ds[:, :, None] * wx[:, None, :]  # (1)
