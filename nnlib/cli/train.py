@@ -62,7 +62,8 @@ def train(
     Settings come from --config, a TOML file with a table [model] (name = "GRU4Rec", hidden = [100],
     ...), and from the options, which win. After every epoch a checkpoint is written beside the
     model, OUT.checkpoint: when training is interrupted, the same command with --resume goes on
-    from it, to the same result. It is deleted once the model is saved.
+    from it, to the same result. It is deleted once the model is saved. After Ctrl-C the model as it
+    is then, perhaps in the middle of an epoch, is saved too, as OUT.interrupted.
     """
     options = {"epochs": epochs, "lr": lr, "loss": loss, "seed": seed, "device": device}
     recommender = _model(model, config, options, assignments or [])
@@ -86,12 +87,13 @@ def train(
     start = clock.perf_counter()
     try:
         recommender.fit(clicks, **fit)
-    except KeyboardInterrupt:
-        raise Stop(_interrupted(checkpoint), 130) from None
+    except KeyboardInterrupt as stop:
+        raise Stop(_interrupted(recommender, stop, out, checkpoint), 130) from None
     seconds = clock.perf_counter() - start
     recommender.save(out)
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
+        _unfinished(out).unlink(missing_ok=True)
     _report(recommender, clicks, test_clicks, seconds, out, as_json)
 
 
@@ -146,10 +148,21 @@ def _readable_test(
     return test
 
 
-def _interrupted(checkpoint: Path | None) -> str:
-    if checkpoint is None or not checkpoint.exists():
-        return "interrupted in the first epoch: nothing was written"
-    return f"interrupted: {checkpoint} is kept, the same command with --resume goes on from it"
+def _unfinished(out: Path) -> Path:
+    return out.with_name(f"{out.name}.interrupted")
+
+
+def _interrupted(
+    model: "Recommender", stop: KeyboardInterrupt, out: Path, checkpoint: Path | None
+) -> str:
+    """Saves what there is of the model, and says what a user can do now."""
+    story, saved = str(stop) or "interrupted", []
+    if hasattr(model, "item_ids_"):
+        model.save(_unfinished(out))
+        saved.append(f"it is saved as {_unfinished(out)}")
+    if checkpoint is not None and checkpoint.exists():
+        saved.append(f"{checkpoint} is kept, the same command with --resume goes on from it")
+    return "; ".join([story, *(saved or ["nothing was written"])])
 
 
 def _report(

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -183,6 +183,27 @@ class HMMClicks:
         clicked = np.arange(x.shape[1]) < length[:, None]
         session = np.repeat(np.arange(n_sessions), length)
         return Interactions.from_arrays(session, x[clicked], np.cumsum(gap, axis=1)[clicked])
+
+    def stream(
+        self, n_events: int, rng: np.random.Generator, chunk: int = 10_000
+    ) -> Iterator[Interactions]:
+        """Logs of `chunk` sessions each until they have `n_events` events or a few more.
+
+        They follow one another: a chunk's sessions have the next numbers and start after those of
+        the chunk before.  Nothing is kept of a chunk that was handed out.
+
+        Raises
+            ValueError: n_events or chunk is below 1.
+        """
+        check_setting("n_events", n_events, n_events >= 1, "at least 1")
+        check_setting("chunk", chunk, chunk >= 1, "at least 1")
+        done, sessions, start = 0, 0, 0.0
+        while done < n_events:
+            log = self.sample(chunk, rng)
+            yield replace(log, user_ids=log.user_ids + sessions, time=log.time + start)
+            done += log.n_events
+            sessions += chunk
+            start += float(log.start_times()[-1])
 
     def _step(self, z: Array, rng: np.random.Generator) -> Array:
         u = rng.random(len(z))

@@ -15,7 +15,7 @@ Ctrl-C that ends it between two steps and leaves a model that can be used.
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -51,6 +51,7 @@ class Epochs:
         progress: show a bar with the loss, events per second and the time left
         checkpoint: file written after every epoch; None writes none
         resume: go on from `checkpoint` if it exists
+        losses: of earlier epochs; then this is one more, and they keep their numbers
     Raises
         ValueError: the checkpoint is of another model, other settings or other data.
         FileExistsError: a checkpoint is there and `resume` is False: nothing is overwritten.
@@ -70,17 +71,20 @@ class Epochs:
         progress: bool = False,
         checkpoint: str | Path | None = None,
         resume: bool = False,
+        losses: Sequence[float] | None = None,
     ) -> None:
         self.net, self.optimizer = net, optimizer
         settings = model.settings()
         self.epochs: int = settings.pop("epochs")  # more of them may be asked for on resuming
+        if losses is not None:
+            self.epochs = len(losses) + 1
         self.header = {
             "checkpoint": type(model).__name__,
             "settings": json.loads(json.dumps(settings)),
             "data": train.fingerprint(),
         }
         self.path = None if checkpoint is None else Path(checkpoint)
-        self.losses: list[float] = []
+        self.losses: list[float] = list(losses or [])
         self.step = 0
         self._pending: list[tuple[Array, int]] = []
         self._sum, self._n = 0.0, 0

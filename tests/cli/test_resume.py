@@ -51,3 +51,33 @@ def _kill_after_a_checkpoint(command, checkpoint):
         process.send_signal(signal.SIGKILL)
         process.wait()
     assert process.returncode == -signal.SIGKILL
+
+
+def test_ctrl_c_saves_what_there_is_and_resumes(nnlib, logs, tmp_path):
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    checkpoint, unfinished = tmp_path / "out.checkpoint", tmp_path / "out.interrupted"
+    options = [logs[0], *OPTIONS]
+    command = [*map(str, ["train", *options, "--out", out])]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "nnlib.cli", *command], stderr=subprocess.PIPE, text=True
+    )
+    end = time.monotonic() + PATIENCE
+    while not checkpoint.exists():
+        assert process.poll() is None, "training ended before it could be interrupted"
+        assert time.monotonic() < end, "no checkpoint was written"
+        time.sleep(0.001)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate()
+    assert process.returncode == 130, err
+    assert err.startswith("nnlib: interrupted in epoch "), err
+    assert err.count("\n") == 1
+    assert f"saved as {unfinished}" in err
+    assert f"{checkpoint} is kept" in err
+    assert not out.exists()
+    assert nnlib("evaluate", unfinished, logs[1]).code == 0
+
+    assert nnlib(*command, "--resume").code == 0
+    assert nnlib("train", *options, "--out", whole).code == 0
+    assert out.read_bytes() == whole.read_bytes()
+    assert not checkpoint.exists()
+    assert not unfinished.exists()
