@@ -242,3 +242,18 @@ def test_foreign_items_are_refused():
     for raw in ("7", 500, -1):
         with pytest.raises(DataError, match=f"item {raw!r} is none of the generator's, 0 to 499"):
             BayesCeiling().fit(Interactions.from_arrays([1], [raw]))
+
+
+def test_a_stream_is_chunks_that_follow_one_another():
+    chunks = list(HMMClicks().stream(2_000, np.random.default_rng(0), chunk=100))
+    events = [log.n_events for log in chunks]
+    assert sum(events[:-1]) < 2_000 <= sum(events)
+    ids = np.concatenate([log.user_ids for log in chunks])
+    np.testing.assert_array_equal(ids, np.arange(100 * len(chunks)))
+    starts = np.concatenate([log.start_times() for log in chunks])
+    assert (np.diff(starts) > 0).all()
+    assert (chunks[0].item[:50] != chunks[1].item[:50]).any()
+    first = HMMClicks().sample(100, np.random.default_rng(0))
+    assert chunks[0].fingerprint() == first.fingerprint()
+    with pytest.raises(ValueError, match="n_events=0"):
+        next(HMMClicks().stream(0, np.random.default_rng(0)))
