@@ -477,7 +477,7 @@ def softmax_by_loop(h, O, target):
 target_check = np.array([3, 0, 3, 5, 1])
 
 
-def wrong_softmax(target=True, exchanged=False, dloss_in=True, mean=True):
+def wrong_softmax(target=True, dloss_in=True, mean=True):
     """Pairs whose backward is wrong."""
 
     def pair(h, O):
@@ -485,9 +485,9 @@ def wrong_softmax(target=True, exchanged=False, dloss_in=True, mean=True):
         G = e / e.sum(axis=1, keepdims=True) - target * np.eye(len(O))[target_check]
         G = G / len(h) if mean else G
 
-        def backward(dloss):
+        def backward(dloss=1.0):
             G_now = G * dloss if dloss_in else G
-            return (G_now @ O, G_now.T @ h)[:: -1 if exchanged else 1]
+            return G_now @ O, G_now.T @ h
 
         return softmax_by_loop(h, O, target_check), backward
 
@@ -504,12 +504,11 @@ check(
     about={"batch_size": 5},
     mistakes={
         "the target is not taken off: G is p − Y": wrong_softmax(target=False),
-        "backward returns (dh, dO), in this order": wrong_softmax(exchanged=True),
         "backward leaves out dloss": wrong_softmax(dloss_in=False),
         "the loss is a mean over the batch, its gradient has 1/B": wrong_softmax(mean=False),
         "this is the mean of p, not of −log p": lambda h, O: (
             np.mean(np.exp(-softmax_by_loop(h, O, target_check))),
-            lambda dloss: (0 * h, 0 * O),
+            lambda dloss=1.0: (0 * h, 0 * O),
         ),
     },
 )
@@ -744,7 +743,7 @@ def wrong_skip_gram(times=True, exchanged=False, by_column=False, dloss_in=True,
         G = ((N_check.sum(axis=1, keepdims=True) if times else 1) * p - N_check) / N_check.sum()
         G = G * N_check.sum() / n if n else G
 
-        def backward(dloss):
+        def backward(dloss=1.0):
             G_now = G * dloss if dloss_in else G
             return (G_now.T @ O, G_now @ E) if exchanged else (G_now @ O, G_now.T @ E)
 
@@ -771,7 +770,7 @@ check(
         "the loss is a mean over n pairs, its gradient has 1/n": wrong_skip_gram(n=1),
         "this is the sum over all pairs, (11.9) is their mean": lambda E, O: (
             skip_gram_by_pairs(E, O, N_check, average=False),
-            lambda dloss: (0 * E, 0 * O),
+            lambda dloss=1.0: (0 * E, 0 * O),
         ),
     },
 )
@@ -904,11 +903,14 @@ def asked_twice(answer):
 
 
 rng = np.random.default_rng(118)
+E_check = np.repeat(rng.normal(size=(5, 3)), 3, axis=0) + 0.3 * rng.normal(size=(15, 3))
+any_three = [rng.permutation(15)[:3] for _ in range(60)]
+near_three = [3 * i + rng.permutation(3) for i in range(5) for _ in range(6)]
 check(
     "11.6",
     asked_twice(three_cos_add),
-    rng.normal(size=(15, 3)) * rng.uniform(0.2, 3, size=(15, 1)),
-    *np.array([rng.permutation(15)[:3] for _ in range(60)]).T,
+    E_check * rng.uniform(0.2, 3, size=(15, 1)),
+    *np.array(any_three + near_three).T,
     expected=asked_twice(answers_by_loop),
     mistakes={
         sentence: lambda E, a, b, c, slip=slip: asked_twice(
