@@ -26,12 +26,8 @@ def around(x: Array, n_tiles: int, window: int) -> Array:
     Shapes
         x (R T + 2w, D), in the order of memory → y (R, U, D)
     """
-    n_tokens = len(x) - 2 * window
-    tile = n_tokens // n_tiles
-    row, column = x.strides
-    strided = array_module(x).lib.stride_tricks.as_strided
-    shape = (n_tiles, tile + 2 * window, x.shape[1])
-    return cast(Array, strided(x, shape, (tile * row, row, column)))
+    tile = (len(x) - 2 * window) // n_tiles
+    return _pieces(x, tile + 2 * window, tile, n_tiles)
 
 
 def around_backward(dy: Array, window: int, out: Array | None = None) -> Array:
@@ -47,13 +43,17 @@ def around_backward(dy: Array, window: int, out: Array | None = None) -> Array:
     dx = xp.empty((n_tokens + 2 * window, n_factors), dy.dtype) if out is None else out
     dx[:n_tokens].reshape(n_tiles, tile, n_factors)[...] = dy[:, :tile]
     dx[n_tokens:] = 0
-    row, column = dx.strides
     for start in range(tile, width, tile):  # the part of each piece that reaches into a later tile
         part = dy[:, start : start + tile]
-        strides = (tile * row, row, column)
-        there = xp.lib.stride_tricks.as_strided(dx[start:], part.shape, strides)
+        there = _pieces(dx[start:], part.shape[1], tile, n_tiles)
         there += part
     return dx
+
+
+def _pieces(x: Array, width: int, step: int, n: int) -> Array:
+    """x[0 : width], x[step : step + width] and so on, as a view (n, width, D)."""
+    windows = array_module(x).lib.stride_tricks.sliding_window_view
+    return cast(Array, windows(x, width, axis=0, writeable=True)[::step][:n].swapaxes(1, 2))
 
 
 @fusable

@@ -1,6 +1,8 @@
 """Word2Vec against gensim: tokens a second, held-out loss, recall, word similarity, memory.
 
     python tests/benchmarks/word2vec.py [--data tokens clicks globo text] [--epochs 3] [--rounds 2]
+    python tests/benchmarks/word2vec.py --without numba [scipy]
+    python tests/benchmarks/word2vec.py --shuffled
     python tests/benchmarks/word2vec.py memory
 
 gensim trains with one worker from a file (its fastest mode), both sides with 100 factors, a window
@@ -31,8 +33,10 @@ for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
 
 import numpy as np
 
+from nnlib import compiled
 from nnlib.array import Array
 from nnlib.data import Histories, Interactions
+from nnlib.functional import sparse_products
 from nnlib.functional.activations import log_logistic
 from nnlib.models.embeddings.word2vec import Word2Vec
 from nnlib.models.epochs import Epochs
@@ -270,14 +274,19 @@ def word_similarity(rows: Rows, result: Result) -> float:
     return float(np.corrcoef(rank(human), rank(machine))[0, 1])
 
 
-def compare(name: str, modes: list[str], epochs: int, rounds: int, batch_size: int | None) -> None:
+def compare(
+    name: str, modes: list[str], epochs: int, rounds: int, batch_size: int | None, shuffled: bool
+) -> None:
     rows = SETS[name]()
     print(f"\n{name}: {rows.train!r}", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "rows.txt"
         histories = rows.train.histories()
         with file.open("w") as out:
-            for b in range(len(histories)):
+            order = np.arange(len(histories))
+            if shuffled:
+                order = np.random.default_rng(0).permutation(order)
+            for b in order:
                 out.write(" ".join(map(str, histories.row(b).tolist())) + "\n")
         print(
             "| | kw/s | gensim | ratio | held-out loss | gensim | in·out recall@20 | gensim "
@@ -342,9 +351,15 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=3)
     parser.add_argument("--rounds", type=int, default=2)
     parser.add_argument("--batch-size", type=int, help="tokens of a block; else the default")
+    parser.add_argument("--shuffled", action="store_true", help="gensim's file in random order")
+    parser.add_argument("--without", nargs="+", choices=["numba", "scipy"], default=[])
     parser.add_argument("--side", choices=["ours", "gensim"])
     parser.add_argument("--mode", choices=list(MODES))
     a = parser.parse_args()
+    if "numba" in a.without:
+        compiled.numba_problem = lambda: "not wanted here"
+    if "scipy" in a.without:
+        sparse_products._have_scipy = lambda: False  # type: ignore[assignment]
     if a.what == "memory":
         memory()
     elif a.what == "peak":
@@ -352,7 +367,7 @@ def main() -> None:
     else:
         for name in a.data:
             modes = [list(MODES)[i] for i in a.modes]
-            compare(name, modes, a.epochs, a.rounds, a.batch_size)
+            compare(name, modes, a.epochs, a.rounds, a.batch_size, a.shuffled)
 
 
 if __name__ == "__main__":

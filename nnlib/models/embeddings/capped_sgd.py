@@ -9,6 +9,7 @@ from nnlib.functional.sparse_products import add_scaled_rows
 from nnlib.optim import Optimizer
 from nnlib.parameter import Parameter
 
+
 class CappedSGD(Optimizer):
     """SGD on sums over a batch, in which the steps of frequent rows are shortened.
 

@@ -69,7 +69,7 @@ class Word2Vec(ItemVectors):
         epochs: passes over the tokens, ≥ 1
         lr: η at the start, > 0; None: 0.025 for skip-gram, 0.05 for CBOW
         batch_size: tokens of a block, ≥ 1, rounded up to a multiple of 32 or more; None: a 256th
-            of all, from 128 to 2,048
+            of all, from 128 to 4,096
         tree: "huffman", "balanced" or "random"
         cbow_mean: h of (2) is the mean of C; False: the sum
         score, decay: how a history is scored, see `ItemVectors`; "pmi" and "prob" of the softmaxes
@@ -129,7 +129,7 @@ class Word2Vec(ItemVectors):
         keep_freed_memory()
         counts = corpus.vocabulary.counts
         keep = keep_probability(counts, self.subsample) if self.subsample else None
-        size = self.batch_size or min(max(corpus.n_tokens // 256, 128), 2048)
+        size = self.batch_size or min(max(corpus.n_tokens // 256, 128), 4096)
         shape = BlockShape(self.window, size, self.architecture == "cbow", self.cbow_mean)
         net = self._network(shape, counts)
         kept = counts if keep is None else counts * keep

@@ -286,7 +286,7 @@ class SoftmaxOutput(Word2VecTables):
 def context_counts(block: TokenBlock, near: Array, n_items: int) -> Array:
     """How often each item is in the window of each token, (B, N) like near."""
     xp = array_module(near)
-    n_tiles, tile, width = near.shape
+    n_tiles, tile = near.shape[:2]
     r, t, u = xp.nonzero(near)
     item = block.items[r * tile + u]
     flat = xp.bincount((r * tile + t) * n_items + item, minlength=n_tiles * tile * n_items)
