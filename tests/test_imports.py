@@ -48,8 +48,14 @@ MODEL_PARENTS: dict[str, set[str]] = {
     "nnlib.models.session.warm_start": {"nnlib.models.session.gru4rec"},
     "nnlib.models.session.relevar": {"nnlib.models.session.gru4rec"},
     "nnlib.models.session.prefix_gru4rec": {"nnlib.models.session.gru4rec"},
-    "nnlib.models.session.distilled_gru4rec": {"nnlib.models.session.prefix_gru4rec"},
-    "nnlib.models.session.cosine_gru4rec": {"nnlib.models.session.prefix_gru4rec"},
+    "nnlib.models.session.distilled_gru4rec": {
+        "nnlib.models.session.gru4rec",
+        "nnlib.models.session.prefix_gru4rec",
+    },
+    "nnlib.models.session.cosine_gru4rec": {
+        "nnlib.models.session.gru4rec",
+        "nnlib.models.session.prefix_gru4rec",
+    },
 }
 
 NEVER = {"torch", "pandas", "tensorflow", "jax", "sklearn", "onnxruntime", "lessons", "tests"}

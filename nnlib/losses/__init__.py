@@ -17,6 +17,7 @@ from nnlib.losses.classification import (
     reverse_kl_divergence,
     soft_cross_entropy,
 )
+from nnlib.losses.cosine import cosine_distance
 from nnlib.losses.ranking import bpr, bpr_max, top1, top1_max
 from nnlib.losses.regression import squared
 from nnlib.losses.sampled import negative_sampling
@@ -24,6 +25,7 @@ from nnlib.losses.sampled import negative_sampling
 __all__ = [
     "bpr",
     "bpr_max",
+    "cosine_distance",
     "cross_entropy",
     "discriminator_loss",
     "generator_loss",

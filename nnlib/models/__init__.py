@@ -24,7 +24,11 @@ from nnlib.models.embeddings.prod2vec import Prod2Vec
 from nnlib.models.embeddings.truncated_svd import TruncatedSVD
 from nnlib.models.embeddings.user2vec import User2Vec
 from nnlib.models.embeddings.word2vec import Word2Vec
+from nnlib.models.session.cosine_gru4rec import CosineGRU4Rec
+from nnlib.models.session.distilled_gru4rec import DistilledGRU4Rec
 from nnlib.models.session.gru4rec import GRU4Rec
+from nnlib.models.session.prefix_gru4rec import PrefixGRU4Rec
+from nnlib.models.session.relevar import ReLeVar
 from nnlib.models.session.warm_start import WarmStart
 from nnlib.storage import read_arrays
 
@@ -37,6 +41,8 @@ __all__ = [
     "BayesCeiling",
     "CoOccurrence",
     "Content2Vec",
+    "CosineGRU4Rec",
+    "DistilledGRU4Rec",
     "GRU4Rec",
     "ImplicitALS",
     "Item2Vec",
@@ -47,7 +53,9 @@ __all__ = [
     "NotFittedError",
     "ParagraphVectors",
     "Popularity",
+    "PrefixGRU4Rec",
     "Prod2Vec",
+    "ReLeVar",
     "Recommender",
     "Session",
     "SessionKNN",
@@ -65,6 +73,8 @@ MODELS: dict[str, type[Recommender]] = {  # what can be trained and saved, by na
     "BayesCeiling": BayesCeiling,
     "Content2Vec": Content2Vec,
     "CoOccurrence": CoOccurrence,
+    "CosineGRU4Rec": CosineGRU4Rec,
+    "DistilledGRU4Rec": DistilledGRU4Rec,
     "EASE": EASE,
     "GRU4Rec": GRU4Rec,
     "ImplicitALS": ImplicitALS,
@@ -75,7 +85,9 @@ MODELS: dict[str, type[Recommender]] = {  # what can be trained and saved, by na
     "MetaProd2Vec": MetaProd2Vec,
     "ParagraphVectors": ParagraphVectors,
     "Popularity": Popularity,
+    "PrefixGRU4Rec": PrefixGRU4Rec,
     "Prod2Vec": Prod2Vec,
+    "ReLeVar": ReLeVar,
     "SessionKNN": SessionKNN,
     "SessionPopularity": SessionPopularity,
     "TruncatedSVD": TruncatedSVD,

@@ -67,6 +67,26 @@ CASES = {
          "sample_alpha": 0.0, "dropout_hidden": 0.2, "embedding": None},
         0.05,
     ),
+    "PrefixGRU4Rec": (
+        {"hidden": (32,), "n_sample": 64, "batch_size": 32, "epochs": 1, "lr": 0.1,
+         "sample_alpha": 0.0, "embedding": None, "drop_items": 0.1},
+        0.1,
+    ),
+    "DistilledGRU4Rec": (
+        {"hidden": (24,), "n_sample": 64, "batch_size": 32, "epochs": 1, "lr": 0.1,
+         "sample_alpha": 0.0, "embedding": None},
+        0.1,
+    ),
+    "CosineGRU4Rec": (
+        {"hidden": (24,), "n_sample": 64, "batch_size": 32, "epochs": 1, "lr": 0.1,
+         "sample_alpha": 0.0, "table_epochs": 1},
+        0.05,
+    ),
+    "ReLeVar": (
+        {"hidden": (48,), "n_latent": 24, "n_sample": 64, "batch_size": 16, "epochs": 2, "lr": 0.1,
+         "sample_alpha": 0.0, "embedding": None},
+        0.1,
+    ),
 }  # fmt: skip
 names = pytest.mark.parametrize("name", sorted(CASES))
 

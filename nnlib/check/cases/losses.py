@@ -6,7 +6,7 @@ import numpy as np
 
 from nnlib import losses
 from nnlib.array import Array, Backward
-from nnlib.check.cases.case import Case, Make, Sizes, Subject
+from nnlib.check.cases.case import Case, Make, Sizes, Subject, away
 from nnlib.check.subject import Function
 from nnlib.functional.sgns import sgns_expected
 
@@ -82,6 +82,15 @@ def _negative_sampling(
     return make
 
 
+def _cosine_distance(rng: np.random.Generator, s: Sizes) -> Subject:
+    y, target = away(rng.normal(size=(s.B, s.O)), 0.3), rng.normal(size=(s.B, s.O))
+
+    def loss(y: Array) -> tuple[Array, Backward]:
+        return losses.cosine_distance(y, target.astype(y.dtype))
+
+    return Subject(loss, (y,))
+
+
 def cases() -> Iterator[Case]:
     """Every loss, near 0 and far from it."""
     far = 50.0  # e⁵⁰ is where fast forms that take exp without a shift must give way
@@ -98,6 +107,7 @@ def cases() -> Iterator[Case]:
     for f in pointwise:
         yield _loss(f, f.__name__, _amounts)
         yield _loss(f, f"{f.__name__} weight", _amounts_and_weights)
+    yield Case("cosine_distance", losses.cosine_distance, _cosine_distance)
     ranking: list[Function] = [losses.bpr, losses.top1, losses.top1_max, losses.bpr_max]
     for f in ranking:
         yield _loss(f, f.__name__, _column)

@@ -135,9 +135,7 @@ class GRU4RecNetwork(Layer):
         (h, states), back_layers = self.layers(x, states, rng)  # (2) (3)
         loss, back_score = self.score(h, block, rows, objective)  # (4) (5)
 
-        def backward(
-            dloss: Array | float = 1.0, dstates: Sequence[Array] | None = None
-        ) -> Any:
+        def backward(dloss: Array | float = 1.0, dstates: Sequence[Array] | None = None) -> Any:
             dh, drows = back_score(dloss)  # (5) (4)
             dx, into_past = back_layers(dh, dstates)  # (3) (2)
             back_embed(dx, drows)  # (1)

@@ -1,6 +1,6 @@
 """PrefixGRU4Rec: GRU4Rec trained on shuffled prefixes, with gradients through the whole prefix."""
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -8,12 +8,12 @@ from typing import Self
 import numpy as np
 
 from nnlib.array import generator, to_device
-from nnlib.data import Interactions
+from nnlib.data import Histories, Interactions
 from nnlib.data.negatives import PopularitySampler
 from nnlib.data.prefixes import PrefixBatch, prefix_batches
 from nnlib.models.epochs import Epochs
 from nnlib.models.session.gru4rec import GRU4Rec
-from nnlib.models.session.gru4rec_network import GRU4RecNetwork, Objective
+from nnlib.models.session.gru4rec_network import GRU4RecNetwork
 from nnlib.models.session.prefix_network import PrefixNetwork
 from nnlib.models.settings import check_whole
 
@@ -96,31 +96,31 @@ class PrefixGRU4Rec(GRU4Rec):
             checkpoint=checkpoint,
             resume=resume,
         )
-        for epoch in run:
-            noise = generator((self.seed, epoch, 0), self.device)
-            negatives = sampler.stream(generator((self.seed, epoch, 1), self.device), self.n_sample)
-            shuffle = np.random.default_rng((self.seed, epoch, 2))
-            for batch in prefix_batches(
-                sessions,
-                self.batch_size,
-                shuffle,
-                max_length=self.max_length,
-                drop_items=self.drop_items,
-                keep_last=self.keep_last,
-            ):
-                item, target = (to_device(x, self.device) for x in (batch.item, batch.target))
-                block = net.block(item.ravel(), target, next(negatives))
-                of_batch = self._objective_of(batch, objective)
-                (loss, _), backward = net(block, net.start(len(target)), of_batch, rng=noise)
-                backward(len(target) / self.batch_size)
-                optimizer.step()
-                run.record(loss, len(target))
-        self.item_ids_, self.net_, self.losses_ = train.item_ids, net, run.losses
+        with run.leaving(self, item_ids_=train.item_ids, net_=net, losses_=run.losses):
+            for epoch in run:
+                noise = generator((self.seed, epoch, 0), self.device)
+                negatives = sampler.stream(
+                    generator((self.seed, epoch, 1), self.device), self.n_sample
+                )
+                for batch in self._batches(sessions, epoch):
+                    item, target = (to_device(x, self.device) for x in (batch.item, batch.target))
+                    block = net.block(item.ravel(), target, next(negatives))
+                    (loss, _), backward = net(block, net.start(len(target)), objective, rng=noise)
+                    backward(len(target) / self.batch_size)
+                    optimizer.step()
+                    run.record(loss, len(target))
         return self
 
-    def _objective_of(self, batch: PrefixBatch, objective: Objective) -> Objective:
-        """The loss of one batch: `objective` itself, unless a child knows more of its examples."""
-        return objective
+    def _batches(self, sessions: Histories, epoch: int) -> Iterator[PrefixBatch]:
+        """The examples of an epoch."""
+        return prefix_batches(
+            sessions,
+            self.batch_size,
+            np.random.default_rng((self.seed, epoch, 2)),
+            max_length=self.max_length,
+            drop_items=self.drop_items,
+            keep_last=self.keep_last,
+        )
 
     def _build(self, n_items: int) -> GRU4RecNetwork:
         return PrefixNetwork(n_items, **self._shape(), through_time=True).to(self.device)

@@ -87,21 +87,23 @@ class ReLeVar(GRU4Rec):
             checkpoint=checkpoint,
             resume=resume,
         )
-        for epoch in run:
-            noise = generator((self.seed, epoch, 0), self.device)
-            negatives = sampler.stream(generator((self.seed, epoch, 1), self.device), self.n_sample)
-            states = net.start(0)
-            for t, (at, carried) in enumerate(schedule):
-                risen = (epoch + t / len(schedule)) / self.anneal if self.anneal else 1.0
-                block = net.block(items[at], items[at + 1], next(negatives))
-                states = [h.take(carried, axis=0) for h in states]
-                (loss, states), backward = net(
-                    block, states, objective, rng=noise, beta=self.beta * min(risen, 1.0)
+        with run.leaving(self, item_ids_=train.item_ids, net_=net, losses_=run.losses):
+            for epoch in run:
+                noise = generator((self.seed, epoch, 0), self.device)
+                negatives = sampler.stream(
+                    generator((self.seed, epoch, 1), self.device), self.n_sample
                 )
-                backward(len(at) / self.batch_size)
-                optimizer.step()
-                run.record(loss, len(at))
-        self.item_ids_, self.net_, self.losses_ = train.item_ids, net, run.losses
+                states = net.start(0)
+                for t, (at, carried) in enumerate(schedule):
+                    risen = (epoch + t / len(schedule)) / self.anneal if self.anneal else 1.0
+                    block = net.block(items[at], items[at + 1], next(negatives))
+                    states = [h.take(carried, axis=0) for h in states]
+                    (loss, states), backward = net(
+                        block, states, objective, rng=noise, beta=self.beta * min(risen, 1.0)
+                    )
+                    backward(len(at) / self.batch_size)
+                    optimizer.step()
+                    run.record(loss, len(at))
         return self
 
     def divergence(self, histories: Histories) -> Array:
