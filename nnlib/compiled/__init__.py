@@ -31,15 +31,19 @@ def compiled_kernels() -> Iterator[None]:
     """Let the kernels do the work within the block, if Numba is there; blocks may be nested."""
     before = dict(COMPILED)
     if numba_problem() is None:
-        from nnlib.compiled import gru_step, rows, updates, word2vec
+        from nnlib.compiled import gru_sequence, gru_step, lstm_sequence, rows, updates, word2vec
 
         COMPILED.update(
             adagrad=updates.adagrad,
             adagrad_rows=updates.adagrad_rows,
             coalesce=rows.coalesce,
             distinct=rows.distinct,
+            gru_sequence=gru_sequence.gru_sequence,
+            gru_sequence_backward=gru_sequence.gru_sequence_backward,
             gru_step_after_backward=gru_step.gru_step_after_backward,
             gru_step_before_backward=gru_step.gru_step_before_backward,
+            lstm_sequence=lstm_sequence.lstm_sequence,
+            lstm_sequence_backward=lstm_sequence.lstm_sequence_backward,
             **word2vec.KERNELS,
         )
     try:

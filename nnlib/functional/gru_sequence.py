@@ -54,8 +54,9 @@ def gru_sequence(
     xp = array_module(x)
     T, (B, H) = len(x), h0.shape
     if keeps:
-        W, U, b = _negate_z(W), _negate_z(U), _negate_z(b)
-    a = x @ W + b  # (1)
+        W, U, b = negate_z(W), negate_z(U), negate_z(b)
+    a = (x.reshape(-1, x.shape[-1]) @ W).reshape(T, B, 3 * H)
+    a += b  # (1)
     h = xp.empty((T + 1, B, H), a.dtype)
     h[0] = h0
     gates, c = a[:, :, : 2 * H].copy(), a[:, :, 2 * H :].copy()
@@ -94,11 +95,11 @@ def gru_sequence_backward(
     da_rows = da.reshape(-1, da.shape[-1])
     dW, db = x.reshape(-1, x.shape[-1]).T @ da_rows, da_rows.sum(axis=0)  # (1)
     if saved.keeps:
-        dW, dU, db = _negate_z(dW), _negate_z(dU), _negate_z(db)
-    return da @ W.T, dh0, dW, dU, db, db_h  # (1)
+        dW, dU, db = negate_z(dW), negate_z(dU), negate_z(db)
+    return (da_rows @ W.T).reshape(x.shape), dh0, dW, dU, db, db_h  # (1)
 
 
-def _negate_z(W: Array) -> Array:
+def negate_z(W: Array) -> Array:
     """A copy with the columns of z negated: 1 − σ(a) = σ(−a)."""
     W, H = W.copy(), W.shape[-1] // 3
     W[..., H : 2 * H] *= -1
@@ -114,17 +115,17 @@ def _before_backward(
     h, r, z = saved.h[:-1], saved.gates[:, :, :H], saved.gates[:, :, H:]
     r_slope, z_slope, c_slope = h * r * (1 - r), (c - h) * z * (1 - z), z * (1 - c * c)
     da = xp.empty((*c.shape[:2], 3 * H), c.dtype)
-    dh_later = xp.zeros_like(dh[0])
+    dh_later, Uc_t, Urz_t = xp.zeros_like(dh[0]), U[:, 2 * H :].T.copy(), U[:, : 2 * H].T.copy()
     for t in range(len(c))[::-1]:
         dh_t = dh[t] + dh_later
         da_r, da_z, da_c = da[t, :, :H], da[t, :, H : 2 * H], da[t, :, 2 * H :]
         dh_later = dh_t * (1 - z[t])  # (5)
         xp.multiply(dh_t, c_slope[t], out=da_c)  # (5) (3)
-        dq = da_c @ U[:, 2 * H :].T  # (3)
+        dq = da_c @ Uc_t  # (3)
         dh_later += dq * r[t]  # (3)
         xp.multiply(dq, r_slope[t], out=da_r)  # (3) (2)
         xp.multiply(dh_t, z_slope[t], out=da_z)  # (5) (2)
-        dh_later += da[t, :, : 2 * H] @ U[:, : 2 * H].T  # (2)
+        dh_later += da[t, :, : 2 * H] @ Urz_t  # (2)
         if is_cut(t, truncate):
             dh_later = xp.zeros_like(dh_later)
     h_rows, q_rows, da_rows = h.reshape(-1, H), (r * h).reshape(-1, H), da.reshape(-1, 3 * H)
@@ -143,7 +144,7 @@ def _after_backward(
     h, r, z = saved.h[:-1], saved.gates[:, :, :H], saved.gates[:, :, H:]
     r_slope, z_slope, c_slope = m * r * (1 - r), (c - h) * z * (1 - z), z * (1 - c * c)
     da_c, dhU = xp.empty_like(c), xp.empty((*c.shape[:2], 3 * H), c.dtype)
-    dh_later = xp.zeros_like(dh[0])
+    dh_later, Ut = xp.zeros_like(dh[0]), U.T.copy()
     for t in range(len(c))[::-1]:
         dh_t = dh[t] + dh_later
         da_r, da_z, dm = dhU[t, :, :H], dhU[t, :, H : 2 * H], dhU[t, :, 2 * H :]
@@ -152,7 +153,7 @@ def _after_backward(
         xp.multiply(da_c[t], r[t], out=dm)  # (3)
         xp.multiply(da_c[t], r_slope[t], out=da_r)  # (3) (2)
         xp.multiply(dh_t, z_slope[t], out=da_z)  # (5) (2)
-        dh_later += dhU[t] @ U.T  # (3) (2)
+        dh_later += dhU[t] @ Ut  # (3) (2)
         if is_cut(t, truncate):
             dh_later = xp.zeros_like(dh_later)
     dhU_rows = dhU.reshape(-1, 3 * H)

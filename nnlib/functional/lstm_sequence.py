@@ -45,7 +45,8 @@ def lstm_sequence(
     """
     xp = array_module(x)
     T, (B, H) = len(x), h0.shape
-    gates = x @ W + b  # (1)
+    gates = (x.reshape(-1, x.shape[-1]) @ W).reshape(T, B, 4 * H)
+    gates += b  # (1)
     h, c = xp.empty((2, T + 1, B, H), gates.dtype)
     h[0], c[0] = h0, c0
     tanh_c = xp.empty((T, B, H), gates.dtype)
@@ -81,21 +82,22 @@ def lstm_sequence_backward(
     xp = array_module(dh)
     T, B, H = dh.shape
     o, f, i, g = (gates[:, :, k * H : (k + 1) * H] for k in range(4))
-    slopes = xp.empty((T, B, 3, H), dh.dtype)  # of f, i, g towards c
-    xp.multiply(c[:-1], f * (1 - f), out=slopes[:, :, 0])  # (4) (2)
-    xp.multiply(g, i * (1 - i), out=slopes[:, :, 1])  # (4) (2)
-    xp.multiply(i, 1 - g * g, out=slopes[:, :, 2])  # (4) (2)
-    o_slope, c_slope = tanh_c * (o * (1 - o)), o * (1 - tanh_c * tanh_c)  # (5) (2)
-    da = xp.empty((T, B, 4, H), dh.dtype)
-    dh_later, dc_later = xp.zeros_like(dh[0]), xp.zeros_like(dh[0])
+    ofi, c_slope = gates[:, :, : 3 * H], o * (1 - tanh_c * tanh_c)  # (5)
+    da = xp.empty((T, B, 4, H), dh.dtype)  # at first the slopes of o towards h, f, i, g towards c
+    da[:, :, :3] = (ofi * (1 - ofi)).reshape(T, B, 3, H)  # (2)
+    da[:, :, 3] = (1 - g * g) * i  # (4) (2)
+    da[:, :, 2] *= g  # (4)
+    da[:, :, 1] *= c[:-1]  # (4)
+    da[:, :, 0] *= tanh_c  # (5)
+    dh_later, dc_later, Ut = xp.zeros_like(dh[0]), xp.zeros_like(dh[0]), U.T.copy()
     for t in range(T)[::-1]:
         dh_t = dh[t] + dh_later
         dc_t = dc_later + dh_t * c_slope[t]  # (5)
         if dc is not None:
             dc_t += dc[t]
-        xp.multiply(dh_t, o_slope[t], out=da[t, :, 0])  # (5) (2)
-        xp.multiply(dc_t[:, None], slopes[t], out=da[t, :, 1:])  # (4) (2)
-        dh_later = da[t].reshape(B, 4 * H) @ U.T  # (2)
+        da[t, :, 0] *= dh_t  # (5) (2)
+        da[t, :, 1:] *= dc_t[:, None]  # (4) (2)
+        dh_later = da[t].reshape(B, 4 * H) @ Ut  # (2)
         dc_later = dc_t * f[t]  # (4)
         if m is not None:
             dh_later += dh_t * (1 - m[t])  # (5)

@@ -47,7 +47,8 @@ def rnn_sequence(
         As `nnlib.layers.RNNCell`, whose repetition this equals.
     """
     xp = array_module(x)
-    a = x @ W + b  # (1)
+    a = (x.reshape(-1, x.shape[-1]) @ W).reshape(*x.shape[:2], -1)
+    a += b  # (1)
     h = xp.empty((len(x) + 1, *h0.shape), a.dtype)
     h[0] = h0
     m = None if mask is None else mask[:, :, None].astype(a.dtype)
@@ -67,12 +68,12 @@ def rnn_sequence_backward(
     """(dx, dh0, dW, dU, db) of `rnn_sequence`; truncate=k: every k-th state is a constant."""
     x, W, U, h, backs, m = saved
     xp, H = array_module(dh), dh.shape[-1]
-    da = xp.empty_like(dh)
+    da, Ut = xp.empty_like(dh), U.T.copy()
     dh_later = xp.zeros_like(dh[0])
     for t in range(len(dh))[::-1]:
         dh_t = dh[t] + dh_later
         da[t] = backs[t](dh_t if m is None else dh_t * m[t])  # (3) (2)
-        dh_later = da[t] @ U.T  # (2)
+        dh_later = da[t] @ Ut  # (2)
         if m is not None:
             dh_later += dh_t * (1 - m[t])  # (3)
         if is_cut(t, truncate):
@@ -80,4 +81,5 @@ def rnn_sequence_backward(
     da_rows = da.reshape(-1, H)
     dU = h[:-1].reshape(-1, H).T @ da_rows  # (2)
     dW = x.reshape(-1, x.shape[-1]).T @ da_rows  # (1)
-    return da @ W.T, dh_later, dW, dU, da_rows.sum(axis=0)  # (1)
+    dx = (da_rows @ W.T).reshape(x.shape)  # (1)
+    return dx, dh_later, dW, dU, da_rows.sum(axis=0)  # (1)

@@ -1,0 +1,112 @@
+"""The elementwise part of an LSTM over time: one loop a step instead of a pass per operation.
+
+Products and tanh stay NumPy's, which are faster than a loop's.
+"""
+
+import numpy as np
+from numba import njit
+
+from nnlib.array import Array
+from nnlib.functional import lstm_sequence as reference
+from nnlib.functional.lstm_sequence import LSTMSaved
+from nnlib.functional.sequences import is_cut
+
+
+def lstm_sequence(
+    x: Array, h0: Array, c0: Array, W: Array, U: Array, b: Array, mask: Array | None = None
+) -> tuple[tuple[Array, Array], LSTMSaved]:
+    """`functional.lstm_sequence.lstm_sequence`; under a mask the reference does the work."""
+    if mask is not None:
+        whole: tuple[tuple[Array, Array], LSTMSaved]
+        whole = reference.lstm_sequence.__wrapped__(x, h0, c0, W, U, b, mask)  # type: ignore[attr-defined]
+        return whole
+    T, (B, H) = len(x), h0.shape
+    gates = (x.reshape(-1, x.shape[-1]) @ W).reshape(T, B, 4 * H)
+    gates += b  # (1)
+    h, c = np.empty((2, T + 1, B, H), gates.dtype)
+    h[0], c[0] = h0, c0
+    tanh_c, hU = np.empty((T, B, H), gates.dtype), np.empty((B, 4 * H), gates.dtype)
+    for t in range(T):
+        np.matmul(h[t], U, out=hU)
+        _pre_activations(gates[t], hU)
+        np.tanh(gates[t], out=gates[t])
+        _cells(gates[t], c[t], c[t + 1])
+        np.tanh(c[t + 1], out=tanh_c[t])
+        np.multiply(gates[t, :, :H], tanh_c[t], out=h[t + 1])  # (5)
+    return (h[1:], c[1:]), LSTMSaved(x, W, U, h, c, gates, tanh_c, None)
+
+
+@njit(cache=True, nogil=True)
+def _pre_activations(a, hU):  # type: ignore[no-untyped-def]
+    """a + h U, halved where σ(a) = ½ + ½ tanh(a/2) will need it: (2)."""
+    B, H = a.shape[0], a.shape[1] // 4
+    half = a.dtype.type(0.5)
+    for b in range(B):
+        for j in range(3 * H):
+            a[b, j] = (a[b, j] + hU[b, j]) * half
+        for j in range(3 * H, 4 * H):
+            a[b, j] += hU[b, j]
+
+
+@njit(cache=True, nogil=True)
+def _cells(gates, c, c_next):  # type: ignore[no-untyped-def]
+    """The rest of the logistic functions, and the cells: (2) (4)."""
+    B, H = c.shape
+    half = c.dtype.type(0.5)
+    for b in range(B):
+        for j in range(3 * H):
+            gates[b, j] = gates[b, j] * half + half
+        for j in range(H):
+            kept = gates[b, H + j] * c[b, j]
+            c_next[b, j] = kept + gates[b, 2 * H + j] * gates[b, 3 * H + j]
+
+
+def lstm_sequence_backward(
+    dh: Array, dc: Array | None, saved: LSTMSaved, truncate: int | None = None
+) -> tuple[Array, Array, Array, Array, Array, Array]:
+    """`functional.lstm_sequence.lstm_sequence_backward`; under a mask the reference does it."""
+    x, W, U, h, c, gates, tanh_c, m = saved
+    if m is not None:
+        whole: tuple[Array, Array, Array, Array, Array, Array]
+        whole = reference.lstm_sequence_backward.__wrapped__(dh, dc, saved, truncate)  # type: ignore[attr-defined]
+        return whole
+    T, B, H = dh.shape
+    dh = np.ascontiguousarray(dh)
+    nothing, Ut = np.zeros_like(dh[0]), U.T.copy()
+    dc = None if dc is None else np.ascontiguousarray(dc)
+    da = np.empty((T, B, 4 * H), dh.dtype)
+    dh_later, dc_later = np.zeros_like(dh[0]), np.zeros_like(dh[0])
+    for t in range(T)[::-1]:
+        dc_t = nothing if dc is None else dc[t]
+        _step_backward(dh[t], dc_t, dh_later, dc_later, gates[t], c[t], tanh_c[t], da[t])
+        np.matmul(da[t], Ut, out=dh_later)  # (2)
+        if is_cut(t, truncate):
+            dh_later[:], dc_later[:] = 0, 0
+    da_rows = da.reshape(-1, 4 * H)
+    dU = h[:-1].reshape(-1, H).T @ da_rows  # (2)
+    dW = x.reshape(-1, x.shape[-1]).T @ da_rows  # (1)
+    dx = (da_rows @ W.T).reshape(x.shape)  # (1)
+    return dx, dh_later, dc_later, dW, dU, da_rows.sum(axis=0)  # (1)
+
+
+@njit(cache=True, nogil=True)
+def _step_backward(dh, dc, dh_later, dc_later, gates, c, tanh_c, da):  # type: ignore[no-untyped-def]
+    """da of one step; what is left for the cell before it replaces dc_later."""
+    B, H = c.shape
+    one = c.dtype.type(1)
+    for b in range(B):
+        for j in range(H):
+            o, f, i, g = (
+                gates[b, j],
+                gates[b, H + j],
+                gates[b, 2 * H + j],
+                gates[b, 3 * H + j],
+            )
+            dh_t = dh[b, j] + dh_later[b, j]
+            dc_t = dc_later[b, j] + dh_t * (o * (one - tanh_c[b, j] * tanh_c[b, j]))  # (5)
+            dc_t += dc[b, j]
+            da[b, j] = o * (one - o) * tanh_c[b, j] * dh_t  # (5) (2)
+            da[b, H + j] = f * (one - f) * c[b, j] * dc_t  # (4) (2)
+            da[b, 2 * H + j] = i * (one - i) * g * dc_t  # (4) (2)
+            da[b, 3 * H + j] = (one - g * g) * i * dc_t  # (4) (2)
+            dc_later[b, j] = dc_t * f  # (4)
