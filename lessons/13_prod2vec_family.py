@@ -1134,9 +1134,9 @@ for name, found in user2vec_hits.items():
 # is diluted by passing interests. In user2vec it is one voice of three, so where the last two
 # purchases point elsewhere popularity (0.203) does as well; but nothing else has both columns.
 # **It is no general win:** the world was made for it, with three purchases in ten from one cluster.
-# With half as many, user2vec was *behind* prod2vec over all (0.279 against 0.340, one world, not
-# run here), and its authors found it worse than prod2vec for what comes soon. A new user has no
-# $D_u$: infer one, exercise 13.2.
+# With half as many, and histories half as long, user2vec was *behind* prod2vec over all (0.279
+# against 0.340, one world, not run here), and its authors found it worse than prod2vec for what
+# comes soon. A new user has no $D_u$: infer one, exercise 13.2. (`nnlib.User2Vec` does.)
 #
 # ## 6. Meta-Prod2Vec: what kind of thing it is
 #

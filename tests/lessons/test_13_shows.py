@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from lessons.engine.exercises import outcomes
-from lessons.engine.running import code_cells, execute, needed_cells
+from lessons.engine.running import code_cells, execute
 from lessons.engine.source import find_lesson
 
 pytestmark = pytest.mark.slow
@@ -17,16 +17,16 @@ pytestmark = pytest.mark.slow
 def made_up(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The names of films and shop where there is no folder of data."""
     path = find_lesson("13")
-    cells = code_cells(path)
-    wanted = [i for i, c in enumerate(cells) if "films = {" in c or "same_department = []" in c]
-    needed = sorted({i for at in wanted for i in needed_cells(cells, at)})
+    parts = ("import os", "def fit_table(", "def set_table(", "films = {", "same_department = []")
+    cells = [cell for cell in code_cells(path) if any(part in cell for part in parts)]
+    assert len(cells) == len(parts)
     namespace: dict[str, Any] = {"__name__": "__main__"}
     with pytest.MonkeyPatch.context() as patch, outcomes():
         patch.setenv("NNLIB_DATA", str(tmp_path_factory.mktemp("nothing")))
         patch.setenv("MPLBACKEND", "agg")
         patch.delenv("NNLIB_FIGURES", raising=False)
-        for i in needed:
-            execute(cells[i], namespace, f"{path} cell {i}")
+        for i, cell in enumerate(cells):
+            execute(cell, namespace, f"{path} part {i}")
     return namespace
 
 
