@@ -10,7 +10,6 @@ best possible one.
 
 import argparse
 import os
-import resource
 import time
 from pathlib import Path
 
@@ -22,16 +21,12 @@ from nnlib.data.synthetic import HMMClicks
 from nnlib.metrics import evaluate
 from nnlib.models import BayesCeiling, GRU4Rec
 
-PAGE = os.sysconf("SC_PAGE_SIZE")
 
-
-def megabytes_now() -> float:
-    """Memory of this process that is in RAM (Linux)."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * PAGE / 1e6
-
-
-def megabytes_at_most() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+def megabytes() -> tuple[float, float]:
+    """Memory of this process in RAM: now, and at most so far (Linux)."""
+    status = Path("/proc/self/status").read_text()
+    now, most = (int(status.partition(f"{key}:")[2].split()[0]) for key in ("VmRSS", "VmHWM"))
+    return now / 1e3, most / 1e3
 
 
 def main() -> None:
@@ -64,8 +59,8 @@ def main() -> None:
         done += clicks.n_events
         if done * 10 // args.events > shown:
             shown = done * 10 // args.events
-            recall = evaluate(model, test)["recall@20"]
-            print(f"{done:12,} {megabytes_now():8.1f} {megabytes_at_most():8.1f} "
+            recall, (now, most) = evaluate(model, test)["recall@20"], megabytes()
+            print(f"{done:12,} {now:8.1f} {most:8.1f} "
                   f"{done / training:10,.0f} {done / making:10,.0f} {model.losses_[-1]:7.4f} "
                   f"{recall:10.4f}", flush=True)  # fmt: skip
         begin = time.perf_counter()
