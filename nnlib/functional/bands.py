@@ -53,7 +53,8 @@ def around_backward(dy: Array, window: int, out: Array | None = None) -> Array:
 def _pieces(x: Array, width: int, step: int, n: int) -> Array:
     """x[0 : width], x[step : step + width] and so on, as a view (n, width, D)."""
     windows = array_module(x).lib.stride_tricks.sliding_window_view
-    return cast(Array, windows(x, width, axis=0, writeable=True)[::step][:n].swapaxes(1, 2))
+    writeable = {"writeable": True} if isinstance(x, np.ndarray) else {}  # CuPy's views always are
+    return cast(Array, windows(x, width, axis=0, **writeable)[::step][:n].swapaxes(1, 2))
 
 
 @fusable

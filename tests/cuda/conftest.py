@@ -2,11 +2,15 @@
 
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from importlib import util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
+
+from nnlib.cuda import cuda_kernels, kernel
+from nnlib.models import epochs
 
 
 def _load(name: str) -> ModuleType:
@@ -28,10 +32,28 @@ def double() -> ModuleType:
 
 
 @pytest.fixture
-def device(double: ModuleType, monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
-    """The double in place of CuPy: `device="cuda"` works, on the CPU."""
+def device(double: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The double in place of CuPy: `device="cuda"` works, on the CPU and without kernels."""
     cupy, cupyx = double.modules()
     monkeypatch.setitem(sys.modules, "cupy", cupy)
     monkeypatch.setitem(sys.modules, "cupyx", cupyx)
+    monkeypatch.setattr(epochs, "cuda_kernels", nullcontext)
     double.waits.clear()
-    yield double
+    return double
+
+
+@pytest.fixture(params=["forwards", "backwards"])
+def kernels(
+    request: pytest.FixtureRequest, device: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ModuleType]:
+    """The kernels as well, compiled for the CPU; the order of threads must not matter."""
+    on_cpu = _load("kernels_on_cpu")
+    if on_cpu.COMPILER is None:
+        pytest.skip("no C++ compiler to run the kernels on the CPU with")
+    monkeypatch.setattr(sys.modules["cupy"], "RawModule", on_cpu.RawModule, raising=False)
+    monkeypatch.setattr(epochs, "cuda_kernels", cuda_kernels)
+    kernel._module.cache_clear()
+    on_cpu.RawModule.backwards = request.param == "backwards"
+    on_cpu.launches.clear()
+    yield on_cpu
+    kernel._module.cache_clear()

@@ -282,6 +282,8 @@ def _function(name: str, parameters: list[str], owner: Any = np) -> Any:
             given["kind"] = _stable(given["kind"])
         elif name == "argsort":
             given["kind"] = "stable"
+        if name == "sliding_window_view":
+            given["writeable"] = True  # as CuPy's views are
         if name in ("nonzero", "flatnonzero", "unique", "bincount"):
             waits[name] += 1
         values = [_argument(given.pop(p)) for p in parameters[: len(arguments)]]

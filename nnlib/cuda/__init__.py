@@ -1,0 +1,48 @@
+"""Kernels for the GPU that stand in for functions of `nnlib.functional` by name.
+
+CuPy launches a kernel for every operation, and at GRU4Rec's sizes a launch costs more than the
+arithmetic in it.  Each kernel here does the work of several operations in one pass over memory and
+gives its reference's numbers to rounding.  It takes part only inside
+
+    with cuda_kernels():
+        ...
+
+which is how `fit` runs.  CUDA C is in the .cu files, which begin with what was tried, and is
+compiled by CuPy when it first meets arrays of a type; what calls it is in the .py of the same name.
+README.md has what stands between this and a training step captured as a CUDA graph.
+"""
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from nnlib.array import FUSED
+
+
+@contextmanager
+def cuda_kernels() -> Iterator[None]:
+    """Let the kernels do the work on the GPU within the block; blocks may be nested.
+
+    Where CuPy was not imported no array can be on a GPU, and nothing happens.
+    """
+    before = dict(FUSED)
+    if "cupy" in sys.modules:
+        from nnlib.cuda import adagrad, gru_step, row_losses, rows
+
+        FUSED.update(
+            adagrad=adagrad.adagrad,
+            adagrad_rows=adagrad.adagrad_rows,
+            bpr_max=row_losses.bpr_max,
+            coalesce=rows.coalesce,
+            cross_entropy=row_losses.cross_entropy,
+            distinct=rows.distinct,
+            gru_step_after=gru_step.gru_step_after,
+            gru_step_after_backward=gru_step.gru_step_after_backward,
+            gru_step_before=gru_step.gru_step_before,
+            gru_step_before_backward=gru_step.gru_step_before_backward,
+        )
+    try:
+        yield
+    finally:
+        FUSED.clear()
+        FUSED.update(before)

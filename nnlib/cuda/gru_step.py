@@ -1,0 +1,63 @@
+"""A GRU step on the GPU: products by cuBLAS, what is between them in one or two kernels."""
+
+from nnlib.array import Array, array_module
+from nnlib.cuda.kernel import Kernel, fits, without_kernel
+from nnlib.functional import gru_step as reference
+from nnlib.functional.gru_step import GRUStepSaved
+
+GATES_BEFORE = Kernel("gru_step", "gates_before")
+STATE_BEFORE = Kernel("gru_step", "state_before")
+Z_C_BEFORE_BACKWARD = Kernel("gru_step", "z_c_before_backward")
+R_BEFORE_BACKWARD = Kernel("gru_step", "r_before_backward")
+STEP_AFTER = Kernel("gru_step", "step_after")
+STEP_AFTER_BACKWARD = Kernel("gru_step", "step_after_backward")
+
+
+def gru_step_before(a: Array, h: Array, U: Array) -> tuple[Array, GRUStepSaved]:
+    """`functional.gru_step.gru_step_before`."""
+    if not fits(a, h, U):
+        return without_kernel(reference.gru_step_before)(a, h, U)
+    xp, B, (C, H) = array_module(a), len(a), h.shape
+    gates, q = xp.empty((B, 2 * H), a.dtype), xp.empty((C, H), a.dtype)
+    GATES_BEFORE.per_element(B * 2 * H, a, h @ U[:, : 2 * H], h, gates, q, B, C, H)
+    c, gap, h_next = (xp.empty((B, H), a.dtype) for _ in range(3))
+    STATE_BEFORE.per_element(B * H, a, q @ U[:, 2 * H :], h, gates, c, gap, h_next, B, C, H)
+    return h_next, GRUStepSaved(h, U, gates, c, gap, q)
+
+
+def gru_step_before_backward(dh_next: Array, saved: GRUStepSaved) -> tuple[Array, Array]:
+    """`functional.gru_step.gru_step_before_backward`."""
+    h, U, gates, c, gap, q = saved
+    if not fits(dh_next, *saved):
+        return without_kernel(reference.gru_step_before_backward)(dh_next, saved)
+    xp, B, (C, H) = array_module(c), len(c), h.shape
+    da = xp.empty((B, 3 * H), c.dtype)
+    Z_C_BEFORE_BACKWARD.per_element(B * H, dh_next, gates, c, gap, da, B, H)
+    dq = da[:C, 2 * H :] @ U[:, 2 * H :].T
+    R_BEFORE_BACKWARD.per_element(B * H, dq, gates, h, da, B, C, H)
+    dU = xp.empty_like(U)
+    dU[:, 2 * H :] = q.T @ da[:C, 2 * H :]  # (3)
+    dU[:, : 2 * H] = h.T @ da[:C, : 2 * H]  # (1)
+    return da, dU
+
+
+def gru_step_after(a: Array, h: Array, U: Array, b_h: Array) -> tuple[Array, GRUStepSaved]:
+    """`functional.gru_step.gru_step_after`."""
+    if not fits(a, h, U, b_h):
+        return without_kernel(reference.gru_step_after)(a, h, U, b_h)
+    xp, B, (C, H) = array_module(a), len(a), h.shape
+    gates = xp.empty((B, 2 * H), a.dtype)
+    c, gap, m_c, h_next = (xp.empty((B, H), a.dtype) for _ in range(4))
+    STEP_AFTER.per_element(B * H, a, h @ U, b_h, h, gates, c, gap, m_c, h_next, B, C, H)
+    return h_next, GRUStepSaved(h, U, gates, c, gap, m_c)
+
+
+def gru_step_after_backward(dh_next: Array, saved: GRUStepSaved) -> tuple[Array, Array, Array]:
+    """`functional.gru_step.gru_step_after_backward`."""
+    h, _, gates, c, gap, m_c = saved
+    if not fits(dh_next, *saved):
+        return without_kernel(reference.gru_step_after_backward)(dh_next, saved)
+    xp, B, (C, H) = array_module(c), len(c), h.shape
+    da, dm = xp.empty((B, 3 * H), c.dtype), xp.empty((B, 3 * H), c.dtype)
+    STEP_AFTER_BACKWARD.per_element(B * H, dh_next, gates, c, gap, m_c, da, dm, B, H)
+    return da, h.T @ dm[:C], dm.sum(axis=0)  # (1)

@@ -1,0 +1,38 @@
+"""Distinct ids and sums of rows that share an id, on the GPU."""
+
+import numpy as np
+
+from nnlib.array import Array, array_module
+from nnlib.cuda.kernel import Kernel, fits, without_kernel
+from nnlib.functional import rows as reference
+
+DISTINCT = Kernel("rows", "distinct")
+ORDER_IDS = Kernel("rows", "order_ids")
+SUM_RUNS = Kernel("rows", "sum_runs")
+
+BLOCK = 1024  # threads, the most there can be in one
+ONE_BLOCK = 65_536  # ids that one block still gets through faster than many launches do: a guess
+
+
+def distinct(ids: Array, scratch: Array) -> tuple[Array, Array]:
+    """`functional.rows.distinct`."""
+    if ids.dtype != np.int64 or scratch.dtype != np.int64 or len(ids) > ONE_BLOCK:
+        return without_kernel(reference.distinct)(ids, scratch)
+    xp = array_module(ids)
+    ids = xp.ascontiguousarray(ids)
+    unique, place, n = xp.empty_like(ids), xp.empty_like(ids), xp.empty(1, ids.dtype)
+    DISTINCT.per_block(1, ids, scratch, unique, place, n, len(ids), threads=BLOCK)
+    return unique[: int(n[0])], place
+
+
+def coalesce(ids: Array, values: Array) -> tuple[Array, Array]:
+    """`functional.rows.coalesce`, which adds in another order where an id occurs thrice or more."""
+    if not fits(values, ids=ids) or not 0 < len(ids) <= BLOCK:
+        return without_kernel(reference.coalesce)(ids, values)
+    xp, n, D = array_module(ids), len(ids), values.size // len(ids)
+    unique, n_unique, sums = xp.empty_like(ids), xp.empty(1, ids.dtype), xp.empty_like(values)
+    order, start = xp.empty(n, np.int32), xp.empty(n + 1, np.int32)
+    ORDER_IDS.per_block(1, ids, unique, order, start, n_unique, n, threads=BLOCK)
+    SUM_RUNS.per_element(n * D, values, order, start, n_unique, sums, n, D)
+    u = int(n_unique[0])
+    return unique[:u], sums[:u]
