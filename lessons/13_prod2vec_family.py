@@ -1063,7 +1063,7 @@ show("next and same")
 # learned is in the pairs. Vectors pay where most pairs were never seen.
 #
 # (The paper's other variant, *prod2vec-cluster*, recommends from the clusters that usually follow
-# the last purchase's; it is `nnlib.Prod2Vec(variant="cluster")`. With lists by cosine its lists
+# the last purchase's; it is `nnlib.models.Prod2Vec(variant="cluster")`. With lists by cosine its lists
 # cover more categories for less than 5 % of the hits; with lists by $E \cdot O$, which here know
 # already what follows, we saw it lose a fifth of the hits and gain no variety.)
 #
@@ -1136,7 +1136,7 @@ for name, found in user2vec_hits.items():
 # **It is no general win:** the world was made for it, with three purchases in ten from one cluster.
 # With half as many, and histories half as long, user2vec was *behind* prod2vec over all (0.279
 # against 0.340, one world, not run here), and its authors found it worse than prod2vec for what
-# comes soon. A new user has no $D_u$: infer one, exercise 13.2. (`nnlib.User2Vec` does.)
+# comes soon. A new user has no $D_u$: infer one, exercise 13.2. (`nnlib.models.User2Vec` does.)
 #
 # ## 6. Meta-Prod2Vec: what kind of thing it is
 #
@@ -1442,7 +1442,7 @@ check(
 # depends on all three alike. Texts tell one factor, images another, the third shows in the baskets
 # only. A fifth of the items is *cold*: they are in no training basket. The question is always:
 # which of two pairs of items is a real one, and which is made of halves of two real ones? (AUC; ½
-# is a coin.) Training is `nnlib.Content2Vec`: modules alone, then the merge, then all together, and
+# is a coin.) Training is `nnlib.models.Content2Vec`: modules alone, then the merge, then all together, and
 # in the merge modules are left out at random, so that it learns to do without.
 
 # %%
@@ -1645,7 +1645,7 @@ show("map of a shop")
 #
 # ## 9. The library says the same
 #
-# `nnlib.Prod2Vec`, `Item2Vec`, `BaggedProd2Vec` and `MetaProd2Vec` count the same pairs (and sample
+# `nnlib.models.Prod2Vec`, `Item2Vec`, `BaggedProd2Vec` and `MetaProd2Vec` count the same pairs (and sample
 # them where there are too many); `sgns_expected` is (13.4); `ParagraphNetwork`, the inside of
 # `ParagraphVectors`, is (13.1); `PairwiseResidual` is (13.13).
 
