@@ -1063,9 +1063,9 @@ show("next and same")
 # learned is in the pairs. Vectors pay where most pairs were never seen.
 #
 # (The paper's other variant, *prod2vec-cluster*, recommends from the clusters that usually follow
-# the last purchase's; it is `nnlib.models.Prod2Vec(variant="cluster")`. With lists by cosine its lists
-# cover more categories for less than 5 % of the hits; with lists by $E \cdot O$, which here know
-# already what follows, we saw it lose a fifth of the hits and gain no variety.)
+# the last purchase's; it is `nnlib.models.Prod2Vec(variant="cluster")`. With lists by cosine its
+# lists cover more categories for less than 5 % of the hits; with lists by $E \cdot O$, which here
+# know already what follows, we saw it lose a fifth of the hits and gain no variety.)
 #
 # ## 5. user2vec: the user as one more item
 #
@@ -1442,8 +1442,8 @@ check(
 # depends on all three alike. Texts tell one factor, images another, the third shows in the baskets
 # only. A fifth of the items is *cold*: they are in no training basket. The question is always:
 # which of two pairs of items is a real one, and which is made of halves of two real ones? (AUC; ½
-# is a coin.) Training is `nnlib.models.Content2Vec`: modules alone, then the merge, then all together, and
-# in the merge modules are left out at random, so that it learns to do without.
+# is a coin.) Training is `nnlib.models.Content2Vec`: modules alone, then the merge, then all
+# together, and in the merge modules are left out at random, so that it learns to do without.
 
 # %%
 from nnlib import Dense, Sequential, relu
@@ -1645,9 +1645,9 @@ show("map of a shop")
 #
 # ## 9. The library says the same
 #
-# `nnlib.models.Prod2Vec`, `Item2Vec`, `BaggedProd2Vec` and `MetaProd2Vec` count the same pairs (and sample
-# them where there are too many); `sgns_expected` is (13.4); `ParagraphNetwork`, the inside of
-# `ParagraphVectors`, is (13.1); `PairwiseResidual` is (13.13).
+# `nnlib.models.Prod2Vec`, `Item2Vec`, `BaggedProd2Vec` and `MetaProd2Vec` count the same pairs (and
+# sample them where there are too many); `sgns_expected` is (13.4); `ParagraphNetwork`, the inside
+# of `ParagraphVectors`, is (13.1); `PairwiseResidual` is (13.13).
 
 # %%
 from nnlib.functional.sgns import sgns_expected
