@@ -1,4 +1,5 @@
-"""The command `nnlib`: demo, train, evaluate, recommend, export, gradcheck, doctor."""
+"""The command `nnlib`: demo, train, evaluate, recommend, export, reproduce, gradcheck,
+doctor."""
 
 from nnlib.cli.app import main
 

@@ -13,6 +13,7 @@ from nnlib.cli.evaluate import evaluate
 from nnlib.cli.export import export
 from nnlib.cli.gradcheck import gradcheck
 from nnlib.cli.recommend import recommend
+from nnlib.cli.reproduce import app as reproduce
 from nnlib.cli.terminal import Stop, say
 from nnlib.cli.train import train
 
@@ -28,6 +29,7 @@ app = typer.Typer(
 )
 for command in (demo, train, evaluate, recommend, export, gradcheck, doctor):
     app.command()(command)
+app.add_typer(reproduce)
 
 
 def _version(wanted: bool) -> None:

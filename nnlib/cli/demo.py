@@ -1,8 +1,6 @@
 """`nnlib demo`: six baselines, GRU4Rec and the best possible prediction on made-up clicks."""
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -11,7 +9,7 @@ import typer
 
 from nnlib.cli.demo_results import CEILING, NETWORK, Results
 from nnlib.cli.settings import check_folder
-from nnlib.cli.terminal import AsJson, Stop, console, print_json, progress_wanted
+from nnlib.cli.terminal import AsJson, Stop, console, print_json, status
 
 if TYPE_CHECKING:
     from nnlib.data import Interactions
@@ -72,14 +70,14 @@ def demo(
     if not as_json:
         results.introduce(terminal)
     models = _models(network, world)
-    with _status(as_json) as status:
+    with status(as_json) as say_what:
         for name, model in models.items():
-            status(name)
+            say_what(name)
             start = time.perf_counter()
             results.evaluations[name] = _measure(model.fit(train), test)
             results.seconds[name] = time.perf_counter() - start
         models[NETWORK].save(out / "model.safetensors")
-        status("learning curve")
+        say_what("learning curve")
         results.curve = _learning_curve(_models(network, world), fit_part, validation, out)
     results.sessions = _recommend(out / "model.safetensors", test)
     results.write(out)
@@ -186,15 +184,3 @@ def _recommend(model_file: Path, test: "Interactions") -> list[dict[str, Any]]:
         rank = [item for item, _ in ranked].index(target) + 1
         shown.append({"clicks": clicks, "next": target, "rank": rank, "top": ranked[:5]})
     return shown
-
-
-@contextmanager
-def _status(as_json: bool) -> Iterator[Callable[[str], None]]:
-    """A line that says which model is at work, for people who watch."""
-    from rich.console import Console
-
-    if not progress_wanted(as_json):
-        yield lambda text: None
-        return
-    with Console(stderr=True).status("") as status:
-        yield lambda text: status.update(f"{text} ...")

@@ -2,7 +2,8 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -45,6 +46,18 @@ def console() -> "Console":
 def progress_wanted(as_json: bool) -> bool:
     """Bars are for people who watch, not for log files."""
     return not as_json and sys.stderr.isatty()
+
+
+@contextmanager
+def status(as_json: bool) -> Iterator[Callable[[str], None]]:
+    """A line that says what is at work, for people who watch."""
+    from rich.console import Console
+
+    if not progress_wanted(as_json):
+        yield lambda text: None
+        return
+    with Console(stderr=True).status("") as line:
+        yield lambda text: line.update(f"{text} ...")
 
 
 def table(columns: Sequence[str], rows: "Sequence[Sequence[str | Text]]") -> "Table":

@@ -53,6 +53,7 @@ def _kill_after_a_checkpoint(command, checkpoint):
     assert process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.slow
 def test_ctrl_c_saves_what_there_is_and_resumes(nnlib, logs, tmp_path):
     whole, out = tmp_path / "whole", tmp_path / "out"
     checkpoint, unfinished = tmp_path / "out.checkpoint", tmp_path / "out.interrupted"
