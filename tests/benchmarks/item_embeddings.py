@@ -21,6 +21,7 @@ from typing import Any
 
 import numpy as np
 
+from nnlib.array import Array
 from nnlib.data import Interactions, read_baskets, read_movielens, within_users
 from nnlib.metrics import evaluate_top_n
 from nnlib.metrics.neighbours import agreement_per_item
@@ -65,9 +66,9 @@ def models(ratings: bool) -> dict[str, Make]:
     return found
 
 
-def load(folder: Path, name: str) -> tuple[Interactions, dict[int, frozenset[int]]]:
+def load(folder: Path, name: str) -> tuple[Interactions, dict[int, Array]]:
     """Baskets of at least two items on items of at least five baskets; genres of MovieLens."""
-    genres: dict[int, frozenset[int]] = {}
+    genres: dict[int, Array] = {}
     if name == "ml-100k":
         log = read_movielens(folder / name / "u.data")
         log = log.select_events(log.value >= 4)
@@ -76,7 +77,7 @@ def load(folder: Path, name: str) -> tuple[Interactions, dict[int, frozenset[int
                 item,
                 *_,
             ) = fields = line.split("|")
-            genres[int(item)] = frozenset(np.flatnonzero([f == "1" for f in fields[-19:]]).tolist())
+            genres[int(item)] = np.array([f == "1" for f in fields[-19:]])
     elif name == "groceries":
         log = read_baskets(folder / name / "groceries_mba.csv", ",")
     else:
@@ -99,7 +100,7 @@ def fit(
     if not isinstance(model, MetaProd2Vec):
         return model.fit(train)
     ids = train.item_ids.tolist()
-    kinds = [min(genres[i]) for i in ids]  # its first genre
+    kinds = [int(genres[i].argmax()) for i in ids]  # its first genre
     if "shuffled" in name:
         kinds = np.random.default_rng(seed).permutation(kinds).tolist()
     return model.fit(train, dict(zip(ids, kinds, strict=True)))
@@ -132,9 +133,9 @@ def measure(log: Interactions, genres: Mapping[int, Any], seed: int) -> dict[str
 
 
 def agreement(model: Recommender, train: Interactions, genres: Mapping[int, Any]) -> list[float]:
-    labels = [genres[i] for i in train.item_ids.tolist()]
+    labels = np.array([genres[i] for i in train.item_ids.tolist()])
     shares = agreement_per_item(model, labels, 8)
-    return [float(np.nanmean(shares)), float(np.nanmean(shares[train.support() < RARE]))]
+    return [float(shares.mean()), float(shares[train.support() < RARE].mean())]
 
 
 def main() -> None:
