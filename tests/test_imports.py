@@ -27,11 +27,11 @@ MAY_IMPORT: dict[str, set[str]] = {
     "data": {"array", "storage", "data"},
     "metrics": {"array", "data", "metrics"},
     "models": MATHS
-    | {"layers", "losses", "optim", "data", "metrics", "storage", "threads", "compiled"}
+    | {"layers", "losses", "optim", "data", "metrics", "storage", "threads", "compiled", "cuda"}
     | {"models"},
     "check": {"array", "parameter", "layer", "check"},
     "compiled": {"array", "functional", "compiled"},
-    "cuda": {"array", "cuda"},
+    "cuda": {"array", "functional", "cuda"},
     "plot": {"array", "metrics"},
 }
 # Files and folders that may do more than the rest of their part.

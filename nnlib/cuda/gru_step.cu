@@ -4,15 +4,15 @@
 // first C of B rows carry a state.  The matrix products between the kernels are cuBLAS's.
 //
 // Ladder
-//   version 1  CuPy, an operation a launch: 12 launches beside the two products forward, 13 beside
-//              them backward (reset before); every temporary is written and read once more.
+//   version 1  CuPy, an operation a launch: beside the products 14 launches forward and 10 or 11
+//              backward; every temporary is written and read once more.
 //   version 2  (this) a thread for an element of the result, all operations on it in registers:
 //              2 launches forward and 2 backward (reset before), 1 and 1 (reset after).  It also
 //              adds the product h U to a, for which version 1 takes a pass of its own.
 //   not tried  the product h U_rz inside the kernel (a whole step in one launch): worth it only if
 //              launches, not arithmetic, bound small H.  Two or four elements a thread.
 // Time and bandwidth: not measured yet; no GPU was at hand.
-// Traffic by count, reset after, in REALs per element of h': forward reads 8 and writes 5,
+// Traffic by count, reset after, in REALs per element of h': forward reads 7 and writes 6,
 // backward reads 6 and writes 6.
 
 #ifndef REAL

@@ -1,13 +1,17 @@
 """Kernel: a function of a .cu file, compiled by CuPy when it is first launched."""
 
 import sys
+from collections.abc import Callable
 from functools import cache
+from inspect import unwrap
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 
 from nnlib.array import Array
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 THREADS = 256  # of a block, where the kernel does not ask for another number
 C_NAMES = {np.dtype(np.float32): "float", np.dtype(np.float64): "double"}
@@ -55,9 +59,9 @@ def fits(*arrays: Array | None, ids: Array | None = None) -> bool:
     )
 
 
-def without_kernel(op: Any) -> Any:
+def without_kernel(op: F) -> F:
     """The reference that a kernel stands in for, for arrays that the kernel does not take."""
-    return op.__wrapped__
+    return cast(F, unwrap(op))
 
 
 def source(file: str) -> str:

@@ -4,8 +4,8 @@
 // block, whose threads walk along it.  A few thousand scores stay in the L1 cache between passes.
 //
 // Ladder
-//   version 1  CuPy, an operation a launch: 13 for cross-entropy with weights (exp_sum's exact form
-//              and what follows), some 40 for BPR-max, each a pass over (B, U).
+//   version 1  CuPy, an operation a launch: 24 for cross-entropy with weights, 71 for BPR-max, many
+//              of them a pass over (B, U).
 //   version 2  a block per row, sums by a tree in shared memory: ten barriers a sum.
 //   version 3  (this) sums within a warp by shuffles, then over warps: two barriers a sum; the two
 //              maxima and the four sums of BPR-max each in one pass.  Cross-entropy reads s twice
@@ -14,7 +14,7 @@
 //              and needs the final maximum, so s is read a second time anyway.
 //   not tried  the row in registers for U <= 4096; four scores to a load; two rows a block where
 //              U is small (in-batch negatives only: U = B).
-// Versions 2 and 3 differ in the reduction alone, and only 3 is kept.
+// Versions 2 and 3 differ in the reduction alone; version 2 was not written.
 // Time and bandwidth: not measured yet; no GPU was at hand.
 
 #ifndef REAL

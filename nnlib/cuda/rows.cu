@@ -4,14 +4,15 @@
 // are distinct is written beside them, so that no launch waits for that number.
 //
 // Ladder, distinct
-//   version 1  CuPy: atomic maxima, a comparison, flatnonzero, look-ups: 9 launches and a wait.
+//   version 1  CuPy: atomic maxima, a comparison, flatnonzero, look-ups: at least 10 launches and
+//              a wait.
 //   version 2  (this) one block does all in one launch, over the table of owners: a few thousand
 //              ids are too little work for more.  Ranks come from ballots, 1,024 ids at a time.
 // Ladder, coalesce
-//   version 1  CuPy: a radix sort, a comparison, a mask, a product or reduceat: some 12 launches
-//              and two waits.
-//   version 2  atomic additions into a table of sums: an addition's place in the order, hence its
-//              rounding, differs from run to run.
+//   version 1  CuPy: a radix sort, a comparison, a mask, a product or reduceat: at least 8 launches
+//              and a wait.
+//   version 2  atomic additions into a table of sums, as cupyx.scatter_add does; not written: the
+//              order of additions, hence the rounding, differs from run to run.
 //   version 3  (this) each of up to 1,024 ids counts the smaller ones, n^2 comparisons in shared
 //              memory, which gives the order of a stable sort; then one thread for an element of a
 //              sum adds in that order: 2 launches, the same bits in every run.

@@ -24,6 +24,7 @@ import numpy as np
 
 from nnlib.array import Array, array_module, to_device
 from nnlib.compiled import compiled_kernels
+from nnlib.cuda import cuda_kernels
 from nnlib.data import Interactions
 from nnlib.layer import Layer
 from nnlib.models.base import Recommender
@@ -100,7 +101,7 @@ class Epochs:
             self._read(self.path)
 
     def __iter__(self) -> Iterator[int]:
-        with self._ctrl_c, self._bar, one_blas_thread(), compiled_kernels():
+        with self._ctrl_c, self._bar, one_blas_thread(), compiled_kernels(), cuda_kernels():
             for epoch in range(len(self.losses), self.epochs):
                 self._bar.start(epoch)
                 yield epoch

@@ -46,7 +46,9 @@ FREE = {"einsum": {"optimize"}, "matmul": {"out"}}  # operands in any number, th
 BELOW = {
     "linalg": "solve(a, b)  qr(a, mode)",
     "fft": "fft(a, n, axis, norm)  ifft(a, n, axis, norm)",
-    "lib.stride_tricks": "as_strided(x, shape, strides)  sliding_window_view(x, window_shape, axis)",
+    "lib.stride_tricks": """
+        as_strided(x, shape, strides)  sliding_window_view(x, window_shape, axis)
+    """,
 }
 AT = {"add", "subtract", "maximum", "minimum"}  # ufuncs that have `at`
 SCATTERED = tuple(np.dtype(t) for t in ("i4", "u4", "u8", "f4", "f8"))  # CUDA's atomics; no int64

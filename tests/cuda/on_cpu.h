@@ -1,10 +1,11 @@
 // CUDA C on the CPU: runs the kernels of nnlib/cuda thread by thread, to see their numbers where
 // there is no GPU.  Put before a .cu file for a C++ compiler; KERNEL(name) comes after it.
 //
-// Every thread of a block is a coroutine that runs to its next barrier or warp exchange and waits
-// there for the others.  A block whose threads wait at different places, or of which some end while
-// others wait, is a fault that a GPU may not report: here the launch fails.  Blocks run one after
-// another, so __shared__ is `static`; forwards or backwards, for what must not depend on order.
+// Every thread of a block is a coroutine that runs to its next exchange within the warp, or barrier
+// of the block, and waits there for the others; a warp runs as far as it can before the next one
+// does, so that a missing barrier shows.  A block whose threads wait at different places, or of
+// which some end while others wait, is a fault that a GPU may not report: here the launch fails.
+// Blocks run one after another, so __shared__ is `static`; everything in order or in reverse.
 
 #include <cmath>
 #include <csetjmp>
@@ -66,15 +67,31 @@ static void resume(Coroutine &c)
     setcontext(&fresh);
 }
 
+// Until it waits for the other warps or has ended; false if its threads part ways.
+static bool run_warp(int warp)
+{
+    Coroutine *lane = threads + 32 * warp;
+    do {
+        for (int k = 0; k < 32; k++) {
+            int i = backwards ? 31 - k : k;
+            threadIdx.x = 32 * warp + i;
+            resume(lane[i]);
+        }
+        for (int i = 1; i < 32; i++)
+            if (lane[i].place != lane[0].place)
+                return false;
+    } while (lane[0].place && lane[0].place[0] == 'w');
+    return true;
+}
+
 static bool run_block()
 {
-    int n = blockDim.x;
+    int warps = blockDim.x / 32;
     do {
-        for (int k = 0; k < n; k++) {
-            threadIdx.x = backwards ? n - 1 - k : k;
-            resume(threads[threadIdx.x]);
-        }
-        for (int i = 1; i < n; i++)
+        for (int k = 0; k < warps; k++)
+            if (!run_warp(backwards ? warps - 1 - k : k))
+                return false;
+        for (int i = 32; i < blockDim.x; i += 32)
             if (threads[i].place != threads[0].place)
                 return false;
     } while (threads[0].place);
@@ -82,11 +99,11 @@ static bool run_block()
 }
 
 #define AT_(line) #line
-#define AT(line) "line " AT_(line)
-#define __syncthreads() wait_at(AT(__LINE__))
-#define __syncthreads_count(flag) block_count(AT(__LINE__), flag)
-#define __shfl_xor_sync(mask, x, d) shuffle(AT(__LINE__), x, d)
-#define __ballot_sync(mask, flag) ballot(AT(__LINE__), flag)
+#define AT(whose, line) whose ", line " AT_(line)
+#define __syncthreads() wait_at(AT("block", __LINE__))
+#define __syncthreads_count(flag) block_count(AT("block", __LINE__), flag)
+#define __shfl_xor_sync(mask, x, d) shuffle(AT("warp", __LINE__), x, d)
+#define __ballot_sync(mask, flag) ballot(AT("warp", __LINE__), flag)
 #define __popc __builtin_popcount
 
 // Shows x to all, waits, lets `look` see what the others show, and waits until all have seen.

@@ -9,9 +9,10 @@ from nnlib.array import to_host
 from nnlib.data import HMMClicks
 from nnlib.metrics import evaluate
 from nnlib.models import GRU4Rec, load_model
+from nnlib.models.epochs import Epochs
 from nnlib.models.session import gru4rec
 
-LOG = HMMClicks().sample(60, np.random.default_rng(0))
+LOG = HMMClicks().sample(25, np.random.default_rng(0))
 TEST = HMMClicks().sample(20, np.random.default_rng(1))
 SMALL = {"hidden": (8,), "batch_size": 6, "n_sample": 16, "epochs": 2, "lr": 0.1}
 
@@ -30,7 +31,7 @@ def same_random_numbers(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 def both(**settings: Any) -> tuple[GRU4Rec, GRU4Rec]:
     cpu, cuda = (GRU4Rec(**{**SMALL, **settings}, device=d).fit(LOG) for d in ("cpu", "cuda"))
     for name, array in cpu.arrays().items():
-        np.testing.assert_allclose(to_host(cuda.arrays()[name]), array, 2e-4, 2e-5, err_msg=name)
+        np.testing.assert_allclose(to_host(cuda.arrays()[name]), array, 1e-3, 3e-4, err_msg=name)
     return cpu, cuda
 
 
@@ -56,6 +57,29 @@ def test_fit_is_that_of_the_cpu(loss: Any, embedding: Any, device: Any) -> None:
 )
 def test_other_settings(settings: Any) -> None:
     both(**settings)
+
+
+# Of nnlib/cuda/README.md; bincount waits twice, for its smallest and its largest argument.
+WAITS = {
+    "shared": {"flatnonzero": 1, "int": 1, "bincount": 1},
+    "separate": {"flatnonzero": 1, "mask": 1, "bincount": 1},
+}
+
+
+@pytest.mark.parametrize("embedding", WAITS)
+def test_how_often_a_step_waits_for_the_device(
+    embedding: Any, device: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before: list[Any] = []
+    record = Epochs.record
+
+    def counted(run: Any, loss: Any, events: int) -> None:
+        before.append(device.waits.copy())
+        record(run, loss, events)
+
+    monkeypatch.setattr(Epochs, "record", counted)
+    GRU4Rec(**SMALL, embedding=embedding, device="cuda").fit(LOG)
+    assert before[10] - before[9] == WAITS[embedding]
 
 
 @pytest.mark.usefixtures("same_random_numbers")
