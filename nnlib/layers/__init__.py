@@ -2,6 +2,7 @@
 
 from nnlib.functional.sequences import last_state
 from nnlib.layers.alpha_dropout import AlphaDropout
+from nnlib.layers.attention import AdditiveAttention, MaskedMean, MultiplicativeAttention
 from nnlib.layers.bag_of_words import BagOfWords
 from nnlib.layers.bidirectional import Bidirectional
 from nnlib.layers.concat import concat
@@ -30,6 +31,7 @@ __all__ = [
     "GRU",
     "LSTM",
     "RNN",
+    "AdditiveAttention",
     "AlphaDropout",
     "BagOfWords",
     "Bidirectional",
@@ -44,7 +46,9 @@ __all__ = [
     "HierarchicalSoftmax",
     "LSTMCell",
     "LinearEnsemble",
+    "MaskedMean",
     "ModReLU",
+    "MultiplicativeAttention",
     "OrthogonalRNN",
     "PairwiseResidual",
     "RNNCell",

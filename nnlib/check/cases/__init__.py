@@ -10,7 +10,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from nnlib.check.cases import activations, layers, losses, norm_keeping, recurrent, trees, word2vec
+from nnlib.check.cases import (
+    activations,
+    layers,
+    losses,
+    norm_keeping,
+    recurrent,
+    sequences,
+    trees,
+    word2vec,
+)
 from nnlib.check.cases.case import SIZES, Case, Sizes, Subject, away, scrambled
 from nnlib.check.contract import check_contract
 from nnlib.check.gradients import check_gradients
@@ -33,6 +42,7 @@ CASES: tuple[Case, ...] = (
     *activations.cases(),
     *layers.cases(),
     *recurrent.cases(),
+    *sequences.cases(),
     *norm_keeping.cases(),
     *trees.cases(),
     *word2vec.cases(),
