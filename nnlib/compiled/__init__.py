@@ -31,7 +31,15 @@ def compiled_kernels() -> Iterator[None]:
     """Let the kernels do the work within the block, if Numba is there; blocks may be nested."""
     before = dict(COMPILED)
     if numba_problem() is None:
-        from nnlib.compiled import gru_sequence, gru_step, lstm_sequence, rows, updates, word2vec
+        from nnlib.compiled import (
+            gru_sequence,
+            gru_step,
+            lstm_sequence,
+            rows,
+            updates,
+            windows,
+            word2vec,
+        )
 
         COMPILED.update(
             adagrad=updates.adagrad,
@@ -44,6 +52,7 @@ def compiled_kernels() -> Iterator[None]:
             gru_step_before_backward=gru_step.gru_step_before_backward,
             lstm_sequence=lstm_sequence.lstm_sequence,
             lstm_sequence_backward=lstm_sequence.lstm_sequence_backward,
+            **windows.KERNELS,
             **word2vec.KERNELS,
         )
     try:

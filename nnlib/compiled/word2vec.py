@@ -8,14 +8,13 @@ import numpy as np
 from numba import njit
 
 from nnlib.array import Array
+from nnlib.compiled.vectors import LOOSE, add, alike, dot
 from nnlib.functional import bands, sparse_products
-
-LOOSE = {"reassoc", "contract"}  # a sum in any order, multiply and add as one
 
 
 def add_scaled_rows(table: Array, ids: Array, values: Array, scale: Array, scratch: Array) -> None:
     """`functional.sparse_products.add_scaled_rows`."""
-    if _alike(table, values, scale):
+    if alike(table, values, scale):
         _add_scaled_rows(table, ids, values, scale)
     else:
         sparse_products.add_scaled_rows.__wrapped__(  # type: ignore[attr-defined]
@@ -25,7 +24,7 @@ def add_scaled_rows(table: Array, ids: Array, values: Array, scale: Array, scrat
 
 def sampled_product(x: Array, row: Array, y: Array, index: Array) -> Array:
     """`functional.sparse_products.sampled_product`."""
-    if not _alike(x, y):
+    if not alike(x, y):
         return sparse_products.sampled_product.__wrapped__(  # type: ignore[attr-defined]
             x, row, y, index
         )
@@ -36,7 +35,7 @@ def sampled_product(x: Array, row: Array, y: Array, index: Array) -> Array:
 
 def sparse_product(g: Array, index: Array, offsets: Array, x: Array) -> Array:
     """`functional.sparse_products.sparse_product`."""
-    if not _alike(g, x):
+    if not alike(g, x):
         return sparse_products.sparse_product.__wrapped__(  # type: ignore[attr-defined]
             g, index, offsets, x
         )
@@ -47,7 +46,7 @@ def sparse_product(g: Array, index: Array, offsets: Array, x: Array) -> Array:
 
 def transposed_product(g: Array, index: Array, offsets: Array, x: Array, n_rows: int) -> Array:
     """`functional.sparse_products.transposed_product`."""
-    if not _alike(g, x):
+    if not alike(g, x):
         return sparse_products.transposed_product.__wrapped__(  # type: ignore[attr-defined]
             g, index, offsets, x, n_rows
         )
@@ -66,7 +65,7 @@ def band(left: Array, right: Array, n_tiles: int, window: int) -> Array:
 
 def band_product(near: Array, x: Array) -> Array:
     """`functional.bands.band_product`: only the entries of near that are not 0."""
-    if not _alike(near, x):
+    if not alike(near, x):
         return bands.band_product.__wrapped__(near, x)  # type: ignore[attr-defined]
     y = np.zeros((near.shape[0] * near.shape[1], x.shape[1]), x.dtype)
     _band_product(near, x, y)
@@ -75,7 +74,7 @@ def band_product(near: Array, x: Array) -> Array:
 
 def band_product_backward(near: Array, dy: Array) -> Array:
     """`functional.bands.band_product_backward`."""
-    if not _alike(near, dy):
+    if not alike(near, dy):
         return bands.band_product_backward.__wrapped__(near, dy)  # type: ignore[attr-defined]
     n_tiles, tile, width = near.shape
     dx = np.zeros((n_tiles * tile + width - tile, dy.shape[1]), dy.dtype)
@@ -133,48 +132,30 @@ KERNELS = {
 }
 
 
-def _alike(*arrays: Array) -> bool:
-    return all(a.dtype == arrays[0].dtype and a.flags.c_contiguous for a in arrays)
-
-
-@njit(cache=True, nogil=True, fastmath=LOOSE)
-def _dot(x, y):  # type: ignore[no-untyped-def]
-    total = x.dtype.type(0)
-    for d in range(len(x)):
-        total += x[d] * y[d]
-    return total
-
-
-@njit(cache=True, nogil=True, fastmath=LOOSE)
-def _add(y, g, x):  # type: ignore[no-untyped-def]
-    for d in range(len(x)):
-        y[d] += g * x[d]
-
-
 @njit(cache=True, nogil=True, fastmath=LOOSE)
 def _add_scaled_rows(table, ids, values, scale):  # type: ignore[no-untyped-def]
     for i in range(len(ids)):
-        _add(table[ids[i]], scale[i], values[i])
+        add(table[ids[i]], scale[i], values[i])
 
 
 @njit(cache=True, nogil=True, fastmath=LOOSE)
 def _sampled_product(x, row, y, index, a):  # type: ignore[no-untyped-def]
     for i in range(len(row)):
-        a[i] = _dot(x[row[i]], y[index[i]])
+        a[i] = dot(x[row[i]], y[index[i]])
 
 
 @njit(cache=True, nogil=True, fastmath=LOOSE)
 def _sparse_product(g, index, offsets, x, y):  # type: ignore[no-untyped-def]
     for b in range(len(y)):
         for i in range(offsets[b], offsets[b + 1]):
-            _add(y[b], g[i], x[index[i]])
+            add(y[b], g[i], x[index[i]])
 
 
 @njit(cache=True, nogil=True, fastmath=LOOSE)
 def _transposed_product(g, index, offsets, x, y):  # type: ignore[no-untyped-def]
     for b in range(len(x)):
         for i in range(offsets[b], offsets[b + 1]):
-            _add(y[index[i]], g[i], x[b])
+            add(y[index[i]], g[i], x[b])
 
 
 @njit(cache=True, nogil=True)
@@ -195,7 +176,7 @@ def _band_product(near, x, y):  # type: ignore[no-untyped-def]
         for t in range(tile):
             for u in range(t, t + width - tile + 1):
                 if near[r, t, u] != 0:
-                    _add(y[r * tile + t], near[r, t, u], x[r * tile + u])
+                    add(y[r * tile + t], near[r, t, u], x[r * tile + u])
 
 
 @njit(cache=True, nogil=True, fastmath=LOOSE)
@@ -205,7 +186,7 @@ def _band_product_backward(near, dy, dx):  # type: ignore[no-untyped-def]
         for t in range(tile):
             for u in range(t, t + width - tile + 1):
                 if near[r, t, u] != 0:
-                    _add(dx[r * tile + u], near[r, t, u], dy[r * tile + t])
+                    add(dx[r * tile + u], near[r, t, u], dy[r * tile + t])
 
 
 @njit(cache=True, nogil=True, fastmath=LOOSE)
@@ -248,7 +229,7 @@ def _band_dots(e, rows, near, index, sign, owner, a, signs, weights):  # type: i
             row = rows[index[r, p]]
             for u in range(t, t + width - tile + 1):
                 if near[r, t, u] != 0:
-                    a[n] = _dot(row, e[r * tile + u])
+                    a[n] = dot(row, e[r * tile + u])
                     signs[n] = sign[r, p]
                     weights[n] = near[r, t, u]
                     n += 1
@@ -267,6 +248,6 @@ def _band_sums(g, e, rows, near, index, owner, de, drows):  # type: ignore[no-un
             row, drow = rows[index[r, p]], drows[index[r, p]]
             for u in range(t, t + width - tile + 1):
                 if near[r, t, u] != 0:
-                    _add(de[r * tile + u], g[n], row)
-                    _add(drow, g[n], e[r * tile + u])
+                    add(de[r * tile + u], g[n], row)
+                    add(drow, g[n], e[r * tile + u])
                     n += 1

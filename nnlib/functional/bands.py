@@ -3,9 +3,11 @@
 A stream of B tokens is cut into R tiles of T.  What lies at most w places from a token of a tile
 lies within the tile or w to its left or right, so a tile needs one product of its T rows with the
 U = T + 2w rows around it, of which a band is used.  For windows of a few tokens that is an order of
-magnitude faster than looking up every pair.
+magnitude faster than looking up every pair with NumPy.  A compiled kernel visits the pairs there
+are and nothing else, which is faster still, most of all where rows are short.
 """
 
+import math
 from functools import cache
 from typing import cast
 
@@ -105,3 +107,64 @@ def band_product_backward(near: Array, dy: Array) -> Array:
     n_tiles, tile, width = near.shape
     dtiles = near.swapaxes(1, 2) @ dy.reshape(n_tiles, tile, -1)
     return around_backward(dtiles, (width - tile) // 2)
+
+
+@fusable
+def window_dots(e: Array, o: Array, left: Array, right: Array) -> tuple[Array, Array]:
+    """Scores of each token with the tokens around it, and which of them are in its window.
+
+        (1) s_rtu = e_{rT+t} · o_{rT+u}
+    Shapes
+        e (B, D) · o (B + 2w, D) · left, right (B,) int, 0 … w → s, near (R, T, U) like e;
+        the kernel gives both for the pairs of (1) with near = 1 only, (n,)
+    """
+    tiles, near = _tiles(o, left, right)
+    return e.reshape(len(tiles), -1, e.shape[1]) @ tiles.swapaxes(1, 2), near  # (1)
+
+
+@fusable
+def window_dots_backward(
+    g: Array, e: Array, o: Array, left: Array, right: Array, de: Array, do: Array
+) -> None:
+    """Of `window_dots`: adds to de and writes do.
+
+    Shapes
+        g like s, 0 where near is 0 · de (B, D) · do (B + 2w, D)
+    """
+    tiles, _ = _tiles(o, left, right)
+    de += (g @ tiles).reshape(de.shape)
+    dtiles = g.swapaxes(1, 2) @ e.reshape(len(tiles), -1, e.shape[1])
+    around_backward(dtiles, (len(o) - len(e)) // 2, out=do)
+
+
+@fusable
+def window_sums(x: Array, left: Array, right: Array, scale: Array) -> Array:
+    """h_b = scale_b Σ x_c over the tokens c in the window of token b.
+
+    Shapes
+        x (B + 2w, D) · left, right (B,) int · scale (B,) → h (B, D)
+    """
+    _, near = _tiles(x, left, right)
+    near *= scale.reshape(*near.shape[:2], 1)
+    return band_product(near, x)
+
+
+@fusable
+def window_sums_backward(dh: Array, left: Array, right: Array, scale: Array, window: int) -> Array:
+    """dx of `window_sums`."""
+    near = band(left, right, _n_tiles(len(left), window), window).astype(dh.dtype, copy=False)
+    near *= scale.reshape(*near.shape[:2], 1)
+    return band_product_backward(near, dh)
+
+
+def _tiles(x: Array, left: Array, right: Array) -> tuple[Array, Array]:
+    """The rows of x around each tile (R, U, D), and `band` in the type of x."""
+    window = (len(x) - len(left)) // 2
+    n_tiles = _n_tiles(len(left), window)
+    near = band(left, right, n_tiles, window).astype(x.dtype, copy=False)
+    return around(x, n_tiles, window), near
+
+
+def _n_tiles(n_tokens: int, window: int) -> int:
+    """R, with tiles of `tile_size` or the next smaller size that B is a multiple of."""
+    return n_tokens // math.gcd(n_tokens, tile_size(window))

@@ -6,46 +6,58 @@ import numpy as np
 
 from nnlib.array import Array, array_module, fusable
 from nnlib.functional.activations import log_logistic
-from nnlib.functional.bands import band_product, band_product_backward
+from nnlib.functional.bands import window_sums, window_sums_backward
 
 
 class CBOWBlockSaved(NamedTuple):
-    """What the backward needs of a block; both g lack a factor of ½."""
+    """What the backward needs of a block."""
 
     h: Array  # (B, D)
-    share: Array  # (R, T, U)
+    window: int
+    left: Array  # (B,)
+    right: Array  # (B,)
+    share: Array  # (B,)
     rows: Array  # (B + G S, D)
     g: Array  # (B,) ∂L/∂s
     g_noise: Array  # (G, M, S) ∂L/∂s⁻
 
 
 def cbow_block(
-    e: Array, rows: Array, share: Array, present: Array, weight: Array, *, with_loss: bool = True
+    e: Array,
+    rows: Array,
+    left: Array,
+    right: Array,
+    share: Array,
+    weight: Array,
+    *,
+    with_loss: bool = True,
 ) -> tuple[Array | None, CBOWBlockSaved]:
     """Loss of B tokens, each predicted from its context, and of shared negatives.
 
-        (1) h_{rT+t} = Σ_u share_rtu e_{rT+u}
+        (1) h_b = share_b Σ e_c                     c: in the window of b
         (2) s_b = h_b · o_b,   s⁻_gms = h_{gM+m} · noise_gs
         (3) L = −Σ present log σ(s) − Σ weight log σ(−s⁻)
-    share is 1/|C| for each of the |C| context tokens (mean) or 1 (sum), and comes back in the
-    gradient of (1).  word2vec.c, fastText and gensim leave it out there: their mean has the
-    gradient of a sum, which no loss has.
+    present is 1 where there is such a c, otherwise 0.  share is 1/|C| of |C| context tokens (mean)
+    or 1 (sum), and comes back in the gradient of (1).  word2vec.c, fastText and gensim leave it out
+    there: their mean has the gradient of a sum, which no loss has.
 
     Backward
         ∂L/∂s = present (σ(s) − 1) and ∂L/∂s⁻ = weight σ(s⁻), with σ(x) = ½ + ½ tanh(x/2)
     Shapes
-        e (B + 2w, D) · rows (B + G S, D): o, then noise · share (R, T, U) · present (B,) ·
-        weight (G, M, S) → L ();   B = R T = G M, U = T + 2w: M tokens share S negatives
+        e (B + 2w, D) · rows (B + G S, D): o, then noise · left, right (B,) int · share (B,) ·
+        weight (G, M, S) → L ();   B = G M: M tokens share S negatives
     Arguments
-        share, present, weight: not differentiated; present is 1 where a token has a context
+        left, right: how many tokens before and after each are its context, 0 … w
+        share, weight: not differentiated; see `target_noise_weight`
         with_loss: False leaves out (3)
     Source
         Mikolov et al. 2013a with the output of 2013b; İrsoy et al. 2021 for the gradient.
         Differs: negatives are shared, see `sgns_block`.
     """
     xp, D = array_module(e), e.shape[1]
-    share, present, weight = (x.astype(e.dtype, copy=False) for x in (share, present, weight))
-    h = band_product(share, e)  # (1)
+    share, weight = (x.astype(e.dtype, copy=False) for x in (share, weight))
+    present = ((left > 0) | (right > 0)).astype(e.dtype)
+    h = window_sums(e, left, right, share)  # (1)
     noise = rows[len(h) :].reshape(len(weight), -1, D)
     s = xp.einsum("bd,bd->b", h, rows[: len(h)])  # (2)
     s_noise = h.reshape(len(noise), -1, D) @ noise.swapaxes(1, 2)
@@ -56,22 +68,22 @@ def cbow_block(
         x *= 0.5
         xp.tanh(x, out=x)
         x -= label
+        x *= 0.5
         x *= scale
-    return loss, CBOWBlockSaved(h, share, rows, s, s_noise)
+    return loss, CBOWBlockSaved(h, (len(e) - len(h)) // 2, left, right, share, rows, s, s_noise)
 
 
 def cbow_block_backward(saved: CBOWBlockSaved) -> tuple[Array, Array]:
     """(de, drows) of `cbow_block`."""
-    h, share, rows, g, g_noise = saved
+    h, window, left, right, share, rows, g, g_noise = saved
     xp, (B, D) = array_module(h), h.shape
     noise = rows[B:].reshape(len(g_noise), -1, D)
-    g_noise = g_noise * 0.5
     drows = xp.empty_like(rows)
     dnoise = drows[B:].reshape(noise.shape)
     xp.matmul(g_noise.swapaxes(1, 2), h.reshape(len(noise), -1, D), out=dnoise)  # (2)
     dh = (g_noise @ noise).reshape(B, D)
-    row_products_backward(g * 0.5, h, rows[:B], dh, drows[:B])
-    return band_product_backward(share, dh), drows  # (1)
+    row_products_backward(g, h, rows[:B], dh, drows[:B])
+    return window_sums_backward(dh, left, right, share, window), drows  # (1)
 
 
 @fusable

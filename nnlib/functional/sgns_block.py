@@ -11,7 +11,7 @@ import numpy as np
 
 from nnlib.array import Array, array_module, fusable
 from nnlib.functional.activations import log_logistic
-from nnlib.functional.bands import around, around_backward
+from nnlib.functional.bands import window_dots, window_dots_backward
 
 
 class SGNSBlockSaved(NamedTuple):
@@ -19,27 +19,29 @@ class SGNSBlockSaved(NamedTuple):
 
     e: Array  # (B, D)
     rows: Array  # (B + 2w + G S, D)
-    g: Array  # (R, T, U) ∂L/∂s
+    left: Array  # (B,)
+    right: Array  # (B,)
+    g: Array  # ∂L/∂s of what `window_dots` gives
     g_noise: Array  # (G, M, S) ∂L/∂s⁻
 
 
 def sgns_block(
-    e: Array, rows: Array, near: Array, weight: Array, *, with_loss: bool = True
+    e: Array, rows: Array, left: Array, right: Array, weight: Array, *, with_loss: bool = True
 ) -> tuple[Array | None, SGNSBlockSaved]:
     """Loss of the pairs of B tokens with their contexts and of B tokens with shared negatives.
 
-        (1) s_rtu = e_{rT+t} · o_{rT+u}
+        (1) s_bc = e_b · o_c                        c: in the window of b
         (2) s⁻_gms = e_{gM+m} · noise_gs
-        (3) L = −Σ near log σ(s) − Σ weight log σ(−s⁻)
+        (3) L = −Σ log σ(s) − Σ weight log σ(−s⁻)
     A sum over pairs, not a mean: word2vec takes a step of η for every pair.
 
     Backward
-        ∂L/∂s = near (σ(s) − 1) and ∂L/∂s⁻ = weight σ(s⁻), with σ(x) = ½ + ½ tanh(x/2)
+        ∂L/∂s = σ(s) − 1 and ∂L/∂s⁻ = weight σ(s⁻), with σ(x) = ½ + ½ tanh(x/2)
     Shapes
-        e (B, D) · rows (B + 2w + G S, D): o, then noise · near (R, T, U) · weight (G, M, S) → L ()
-        with B = R T = G M, U = T + 2w: M tokens share S negatives
+        e (B, D) · rows (B + 2w + G S, D): o, then noise · left, right (B,) int ·
+        weight (G, M, S) → L ();   B = G M: M tokens share S negatives
     Arguments
-        near: 1 where a pair is one, see `bands.band`; not differentiated
+        left, right: how many tokens before and after each are in its window, 0 … w
         weight: of the negatives, see `noise_weight`; not differentiated
         with_loss: False leaves out (3), the logarithms of which only a progress bar looks at
     Source
@@ -47,10 +49,10 @@ def sgns_block(
         as they would have drawn; Ji et al. 2016 share them too.
     """
     xp = array_module(e)
-    tiles, noise = _tiles_and_noise(e, rows, near.shape, weight.shape)
-    s = e.reshape(len(tiles), -1, e.shape[1]) @ tiles.swapaxes(1, 2)  # (1)
+    o, noise = _outputs_and_noise(rows, weight.shape)
+    s, near = window_dots(e, o, left, right)  # (1)
     s_noise = e.reshape(len(noise), -1, e.shape[1]) @ noise.swapaxes(1, 2)  # (2)
-    near, weight = near.astype(e.dtype, copy=False), weight.astype(e.dtype, copy=False)
+    weight = weight.astype(e.dtype, copy=False)
     loss = None
     if with_loss:
         loss = -xp.vdot(near, log_logistic(s)) - xp.vdot(weight, log_logistic(-s_noise))  # (3)
@@ -58,37 +60,29 @@ def sgns_block(
         x *= 0.5
         xp.tanh(x, out=x)
         x -= label
+        x *= 0.5
         x *= share
-    return loss, SGNSBlockSaved(e, rows, s, s_noise)  # g and g_noise lack a factor of ½
+    return loss, SGNSBlockSaved(e, rows, left, right, s, s_noise)
 
 
 def sgns_block_backward(saved: SGNSBlockSaved) -> tuple[Array, Array]:
     """(de, drows) of `sgns_block`."""
-    e, rows, g, g_noise = saved
-    xp, D = array_module(e), e.shape[1]
-    tiles, noise = _tiles_and_noise(e, rows, g.shape, g_noise.shape)
-    window = (g.shape[2] - g.shape[1]) // 2
-    n = len(e) + 2 * window
-    half_e = e * 0.5
-    drows = xp.empty_like(rows)
-    dnoise = drows[n:].reshape(noise.shape)
-    xp.matmul(g_noise.swapaxes(1, 2), half_e.reshape(len(noise), -1, D), out=dnoise)  # (2)
-    dtiles = g.swapaxes(1, 2) @ half_e.reshape(len(tiles), -1, D)  # (1)
-    around_backward(dtiles, window, out=drows[:n])
-    de = (g @ tiles).reshape(-1, D)  # (1)
-    de += (g_noise @ noise).reshape(-1, D)  # (2)
-    de *= 0.5
+    e, rows, left, right, g, g_noise = saved
+    xp = array_module(e)
+    de, drows = xp.empty_like(e), xp.empty_like(rows)
+    (o, noise), (do, dnoise) = (_outputs_and_noise(x, g_noise.shape) for x in (rows, drows))
+    groups = (len(noise), -1, e.shape[1])
+    xp.matmul(g_noise, noise, out=de.reshape(groups))  # (2)
+    xp.matmul(g_noise.swapaxes(1, 2), e.reshape(groups), out=dnoise)  # (2)
+    window_dots_backward(g, e, o, left, right, de, do)  # (1)
     return de, drows
 
 
-def _tiles_and_noise(
-    e: Array, rows: Array, near: tuple[int, ...], weight: tuple[int, ...]
-) -> tuple[Array, Array]:
-    """The rows around each tile (R, U, D) and the negatives of each group (G, S, D)."""
-    (n_tiles, tile, width), (n_groups, _, n_noise) = near, weight
-    n = len(e) + width - tile
-    noise = rows[n:].reshape(n_groups, n_noise, e.shape[1])
-    return around(rows[:n], n_tiles, (width - tile) // 2), noise
+def _outputs_and_noise(rows: Array, weight: tuple[int, ...]) -> tuple[Array, Array]:
+    """o (B + 2w, D) and the negatives of each group (G, S, D)."""
+    n_groups, _, S = weight
+    n = len(rows) - n_groups * S
+    return rows[:n], rows[n:].reshape(n_groups, S, rows.shape[1])
 
 
 @fusable

@@ -1,5 +1,7 @@
 """The kernels of word2vec against their references: equal up to the order of sums."""
 
+from contextlib import nullcontext
+
 import numpy as np
 import pytest
 
@@ -60,6 +62,24 @@ def test_windows_and_paths(dtype):
     (a, _), (b, _) = both(sgns_block.noise_weight, items, left, right, noise, 5)
     close(a, b)
     assert (a < 5 / 4 * (left + right).reshape(2, -1, 1)).any()  # something was skipped
+
+    e, o = (rng.normal(size=(n, D)).astype(dtype) for n in (B, B + 2 * W))
+    found = []
+    for compiled in (False, True):
+        with compiled_kernels() if compiled else nullcontext():
+            s, there = bands.window_dots(e, o, left, right)
+            de, do = np.ones_like(e), np.empty_like(o)
+            bands.window_dots_backward(s * there, e, o, left, right, de, do)
+        found.append((np.sort(s[there > 0]), de, do))
+    for x, y in zip(*found, strict=True):
+        close(x, y)
+    scale = rng.random(B).astype(dtype)
+    for op, arguments in (
+        (bands.window_sums, (o, left, right, scale)),
+        (bands.window_sums_backward, (e, left, right, scale, W)),
+    ):
+        (x, _), (y, _) = both(op, *arguments)
+        close(x, y)
 
     near = (near * rng.random(near.shape)).astype(dtype)
     e, rows = rng.normal(size=(B + 2 * W, D)).astype(dtype), rng.normal(size=(U, D)).astype(dtype)

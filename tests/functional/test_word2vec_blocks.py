@@ -53,8 +53,7 @@ def scattered(table, ids, values):
 def skip_gram(E, O, items, left, right, noise):
     ids = np.concatenate([items, noise.ravel()])
     weight = noise_weight(items, left, right, noise, K)
-    near = band(left, right, R, W)
-    loss, saved = sgns_block(E[items[W:-W]], O[ids], near, weight)
+    loss, saved = sgns_block(E[items[W:-W]], O[ids], left, right, weight)
     de, drows = sgns_block_backward(saved)
     return loss, scattered(E, items[W:-W], de), scattered(O, ids, drows)
 
@@ -78,11 +77,9 @@ def test_negatives_that_equal_the_context_are_skipped(data):
 def cbow(E, O, items, left, right, noise, mean):
     target, present = items[W:-W], (left + right) > 0
     ids = np.concatenate([target, noise.ravel()])
-    share = band(left, right, R, W).astype(float)
-    if mean:
-        share /= np.maximum(left + right, 1).reshape(R, TILE, 1)
+    share = 1.0 / np.maximum(left + right, 1) if mean else np.ones(B)
     weight = target_noise_weight(target, present, noise, K)
-    loss, saved = cbow_block(E[items], O[ids], share, present, weight)
+    loss, saved = cbow_block(E[items], O[ids], left, right, share, weight)
     de, drows = cbow_block_backward(saved)
     return loss, scattered(E, items, de), scattered(O, ids, drows)
 
@@ -104,12 +101,11 @@ def test_the_mean_of_the_context_has_its_own_gradient(data):
     np.testing.assert_allclose(np.vdot(dE, direction), difference, rtol=1e-6)
 
     target, present = items[W:-W], (left + right) > 0
-    near = band(left, right, R, W).astype(float)
-    share = near / np.maximum(left + right, 1).reshape(R, TILE, 1)
+    share = 1.0 / np.maximum(left + right, 1)
     ids = np.concatenate([target, noise.ravel()])
     weight = target_noise_weight(target, present, noise, K)
-    _, saved = cbow_block(E[items], O[ids], share, present, weight)
-    without, _ = cbow_block_backward(saved._replace(share=near))  # 1/|C| left out
+    _, saved = cbow_block(E[items], O[ids], left, right, share, weight)
+    without, _ = cbow_block_backward(saved._replace(share=np.ones(B)))  # 1/|C| left out
     wrong = np.vdot(scattered(E, items, without), direction)
     assert abs(wrong - difference) > 0.1 * abs(difference)
 
@@ -162,7 +158,7 @@ def test_without_the_loss_gradients_are_the_same(data):
     E, O, items, left, right, noise = data
     ids = np.concatenate([items, noise.ravel()])
     weight = noise_weight(items, left, right, noise, K)
-    args = (E[items[W:-W]], O[ids], band(left, right, R, W), weight)
+    args = (E[items[W:-W]], O[ids], left, right, weight)
     loss, saved = sgns_block(*args, with_loss=False)
     assert loss is None
     again = sgns_block_backward(sgns_block(*args)[1])

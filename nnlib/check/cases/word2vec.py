@@ -15,6 +15,8 @@ class _Tiles(NamedTuple):
 
     R: int
     w: int
+    left: Array  # (R T,)
+    right: Array  # (R T,)
     near: Array  # (R, T, U)
 
     @property
@@ -25,7 +27,7 @@ class _Tiles(NamedTuple):
 def _tiles(rng: np.random.Generator, s: Sizes) -> _Tiles:
     w, tile = s.O, 2 * s.I  # windows that reach into the next tile, and beyond
     left, right = rng.integers(0, w + 1, (2, s.T * tile))
-    return _Tiles(s.T, w, bands.band(left, right, s.T, w))
+    return _Tiles(s.T, w, left, right, bands.band(left, right, s.T, w))
 
 
 def _summed(
@@ -56,25 +58,36 @@ def _band_product(rng: np.random.Generator, s: Sizes) -> Subject:
     return Subject(f, (rng.normal(size=(t.n_tokens + 2 * t.w, s.H)),))
 
 
+def _window_sums(rng: np.random.Generator, s: Sizes) -> Subject:
+    t = _tiles(rng, s)
+    window = (t.left, t.right, rng.random(t.n_tokens))
+    f = lambda x: (
+        bands.window_sums(x, *window),
+        lambda dh: bands.window_sums_backward(dh, *window, t.w),
+    )
+    return Subject(f, (rng.normal(size=(t.n_tokens + 2 * t.w, s.H)),))
+
+
 def _sgns_block(rng: np.random.Generator, s: Sizes) -> Subject:
     t = _tiles(rng, s)
     e = rng.normal(size=(t.n_tokens, s.H))
     rows = rng.normal(size=(t.n_tokens + 2 * t.w + 2 * s.N, s.H))
     weight = rng.random((2, t.n_tokens // 2, s.N))
-    f = _summed(sgns_block.sgns_block, sgns_block.sgns_block_backward, t.near, weight)
+    data = (t.left, t.right, weight)
+    f = _summed(sgns_block.sgns_block, sgns_block.sgns_block_backward, *data)
     return Subject(f, (e, rows))
 
 
 def _cbow_block(mean: bool) -> Make:
     def make(rng: np.random.Generator, s: Sizes) -> Subject:
         t = _tiles(rng, s)
-        n = t.near.sum(axis=2, keepdims=True)
-        share = t.near / np.maximum(n, 1) if mean else t.near
-        present = (n > 0).ravel()
+        n = np.maximum(t.left + t.right, 1)
+        share = 1 / n if mean else np.ones(t.n_tokens)
         e = rng.normal(size=(t.n_tokens + 2 * t.w, s.H))
         rows = rng.normal(size=(t.n_tokens + 2 * s.N, s.H))
         weight = rng.random((2, t.n_tokens // 2, s.N))
-        f = _summed(cbow_block.cbow_block, cbow_block.cbow_block_backward, share, present, weight)
+        data = (t.left, t.right, share, weight)
+        f = _summed(cbow_block.cbow_block, cbow_block.cbow_block_backward, *data)
         return Subject(f, (e, rows))
 
     return make
@@ -118,6 +131,7 @@ def cases() -> Iterator[Case]:
     """Every pair on blocks."""
     yield Case("around", bands.around, _around)
     yield Case("band_product", bands.band_product, _band_product)
+    yield Case("window_sums", bands.window_sums, _window_sums)
     yield Case("sgns_block", sgns_block.sgns_block, _sgns_block)
     for mean in (True, False):
         yield Case(f"cbow_block mean={mean}", cbow_block.cbow_block, _cbow_block(mean))

@@ -16,7 +16,7 @@ import numpy as np
 from nnlib.array import Array, Backward, array_module
 from nnlib.data import PopularitySampler
 from nnlib.data.token_blocks import TokenBlock
-from nnlib.functional.bands import band, band_product, band_product_backward, tile_size
+from nnlib.functional.bands import band, tile_size, window_sums, window_sums_backward
 from nnlib.functional.cbow_block import cbow_block, cbow_block_backward, target_noise_weight
 from nnlib.functional.path_block import (
     band_path_block,
@@ -82,12 +82,9 @@ class BlockShape:
         return band(block.left, block.right, self.n_tiles, self.window)
 
     def share(self, block: TokenBlock) -> Array:
-        """CBOW's weight of each token in the hidden layer of each other, (R, T, U)."""
-        near = self.near(block)
-        if self.mean:
-            n = np.maximum(block.n_contexts, 1).astype(near.dtype)
-            near *= (1 / n).reshape(self.n_tiles, -1, 1)
-        return near
+        """The weight of each context in CBOW's hidden layer, for each token, (B,)."""
+        n = np.maximum(block.n_contexts, 1).astype(np.float32)
+        return 1 / n if self.mean else np.ones_like(n)
 
     def predictions(self, block: TokenBlock) -> int:
         """How many predictions a block makes."""
@@ -119,9 +116,14 @@ class Word2VecTables(Layer):
 
     def hidden(self, block: TokenBlock) -> tuple[Array, Backward]:
         """CBOW's hidden layer h (B, D), and what takes its gradient to E."""
-        share, items, E = self.shape.share(block), block.items, self.E
-        h = band_product(share, take_rows(E.value, items))
-        return h, lambda dh: E.accumulate_rows(items, band_product_backward(share, dh))
+        window = (block.left, block.right, self.shape.share(block))
+        h = window_sums(take_rows(self.E.value, block.items), *window)
+
+        def backward(dh: Array) -> None:
+            de = window_sums_backward(dh, *window, self.shape.window)
+            self.E.accumulate_rows(block.items, de)
+
+        return h, backward
 
 
 class NegativeSampling(Word2VecTables):
@@ -158,14 +160,14 @@ class NegativeSampling(Word2VecTables):
             weight = target_noise_weight(block.centres, present, groups, K)
             e, rows = take_rows(E.value, inputs), take_rows(O.value, outputs)
             loss, saved = cbow_block(
-                e, rows, shape.share(block), present, weight, with_loss=with_loss
+                e, rows, block.left, block.right, shape.share(block), weight, with_loss=with_loss
             )
             gradients = partial(cbow_block_backward, saved)
         else:
             inputs, outputs = block.centres, np.concatenate([block.items, noise])
             weight = noise_weight(block.items, block.left, block.right, groups, K)
             e, rows = take_rows(E.value, inputs), take_rows(O.value, outputs)
-            loss, pairs = sgns_block(e, rows, shape.near(block), weight, with_loss=with_loss)
+            loss, pairs = sgns_block(e, rows, block.left, block.right, weight, with_loss=with_loss)
             gradients = partial(sgns_block_backward, pairs)
 
         def backward() -> None:
