@@ -19,9 +19,10 @@ def gru_step_before(a: Array, h: Array, U: Array) -> tuple[Array, GRUStepSaved]:
         return without_kernel(reference.gru_step_before)(a, h, U)
     xp, B, (C, H) = array_module(a), len(a), h.shape
     gates, q = xp.empty((B, 2 * H), a.dtype), xp.empty((C, H), a.dtype)
-    GATES_BEFORE.per_element(B * 2 * H, a, h @ U[:, : 2 * H], h, gates, q, B, C, H)
+    GATES_BEFORE.per_element(B * 2 * H, a, _product(h, U[:, : 2 * H]), h, gates, q, B, C, H)
     c, gap, h_next = (xp.empty((B, H), a.dtype) for _ in range(3))
-    STATE_BEFORE.per_element(B * H, a, q @ U[:, 2 * H :], h, gates, c, gap, h_next, B, C, H)
+    qU = _product(q, U[:, 2 * H :])
+    STATE_BEFORE.per_element(B * H, a, qU, h, gates, c, gap, h_next, B, C, H)
     return h_next, GRUStepSaved(h, U, gates, c, gap, q)
 
 
@@ -33,7 +34,7 @@ def gru_step_before_backward(dh_next: Array, saved: GRUStepSaved) -> tuple[Array
     xp, B, (C, H) = array_module(c), len(c), h.shape
     da = xp.empty((B, 3 * H), c.dtype)
     Z_C_BEFORE_BACKWARD.per_element(B * H, dh_next, gates, c, gap, da, B, H)
-    dq = da[:C, 2 * H :] @ U[:, 2 * H :].T
+    dq = _product(da[:C, 2 * H :], U[:, 2 * H :].T)
     R_BEFORE_BACKWARD.per_element(B * H, dq, gates, h, da, B, C, H)
     dU = xp.empty_like(U)
     dU[:, 2 * H :] = q.T @ da[:C, 2 * H :]  # (3)
@@ -48,7 +49,8 @@ def gru_step_after(a: Array, h: Array, U: Array, b_h: Array) -> tuple[Array, GRU
     xp, B, (C, H) = array_module(a), len(a), h.shape
     gates = xp.empty((B, 2 * H), a.dtype)
     c, gap, m_c, h_next = (xp.empty((B, H), a.dtype) for _ in range(4))
-    STEP_AFTER.per_element(B * H, a, h @ U, b_h, h, gates, c, gap, m_c, h_next, B, C, H)
+    hU = _product(h, U)
+    STEP_AFTER.per_element(B * H, a, hU, b_h, h, gates, c, gap, m_c, h_next, B, C, H)
     return h_next, GRUStepSaved(h, U, gates, c, gap, m_c)
 
 
@@ -61,3 +63,8 @@ def gru_step_after_backward(dh_next: Array, saved: GRUStepSaved) -> tuple[Array,
     da, dm = xp.empty((B, 3 * H), c.dtype), xp.empty((B, 3 * H), c.dtype)
     STEP_AFTER_BACKWARD.per_element(B * H, dh_next, gates, c, gap, m_c, da, dm, B, H)
     return da, h.T @ dm[:C], dm.sum(axis=0)  # (1)
+
+
+def _product(x: Array, y: Array) -> Array:
+    """x y in the order of memory that kernels count on, whatever order the library likes."""
+    return array_module(x).ascontiguousarray(x @ y)
