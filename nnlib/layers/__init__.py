@@ -6,9 +6,11 @@ from nnlib.layers.attention import AdditiveAttention, MaskedMean, Multiplicative
 from nnlib.layers.bag_of_words import BagOfWords
 from nnlib.layers.bidirectional import Bidirectional
 from nnlib.layers.concat import concat
+from nnlib.layers.decoder import Decoder
 from nnlib.layers.dense import Dense
 from nnlib.layers.dropout import Dropout
 from nnlib.layers.embedding import Embedding
+from nnlib.layers.encoder_decoder import EncoderDecoder
 from nnlib.layers.fixed_features import FixedFeatures
 from nnlib.layers.gaussian_latent import GaussianLatent
 from nnlib.layers.gru import GRU
@@ -36,9 +38,11 @@ __all__ = [
     "BagOfWords",
     "Bidirectional",
     "CayleyRNN",
+    "Decoder",
     "Dense",
     "Dropout",
     "Embedding",
+    "EncoderDecoder",
     "FixedFeatures",
     "GRUCell",
     "GRUStep",

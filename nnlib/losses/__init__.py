@@ -21,6 +21,7 @@ from nnlib.losses.cosine import cosine_distance
 from nnlib.losses.ranking import bpr, bpr_max, top1, top1_max
 from nnlib.losses.regression import squared
 from nnlib.losses.sampled import negative_sampling
+from nnlib.losses.sequence import sequence_cross_entropy
 
 __all__ = [
     "bpr",
@@ -34,6 +35,7 @@ __all__ = [
     "minimax_generator_loss",
     "negative_sampling",
     "reverse_kl_divergence",
+    "sequence_cross_entropy",
     "soft_cross_entropy",
     "squared",
     "top1",

@@ -1,13 +1,23 @@
 """Cases of what reads or writes whole sequences: attention, encoder and decoder, their loss."""
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 
-from nnlib.array import Array
+from nnlib.array import Array, Backward
 from nnlib.check.cases.case import Case, Make, Sizes, Subject, scrambled
 from nnlib.functional.attention import read_states
-from nnlib.layers import AdditiveAttention, MaskedMean, MultiplicativeAttention
+from nnlib.layers import (
+    GRU,
+    AdditiveAttention,
+    Decoder,
+    Embedding,
+    EncoderDecoder,
+    MaskedMean,
+    MultiplicativeAttention,
+)
+from nnlib.losses import sequence_cross_entropy
 
 Attention = AdditiveAttention | MultiplicativeAttention
 
@@ -54,8 +64,60 @@ def _masked_mean(some: bool) -> Make:
     return make
 
 
+def _symbols(rng: np.random.Generator, s: Sizes) -> Array:
+    return rng.integers(s.N + 1, size=(s.T, s.B))  # N: the end, which may stand anywhere here
+
+
+def _decoder(summary: Any) -> Make:
+    def make(rng: np.random.Generator, s: Sizes) -> Subject:
+        layer = Decoder(s.N, s.I, s.T, rng=rng, n_factors=s.B, summary=summary)
+        target = _symbols(rng, s)
+
+        def f(c: Array) -> tuple[Array, Backward]:
+            scores, back = layer(c, target)
+            return scores, lambda dscores: back(dscores)[0]
+
+        return Subject(f, (rng.normal(size=(s.B, s.I)),), scrambled(layer, rng))
+
+    return make
+
+
+def _attentive_decoder(rng: np.random.Generator, s: Sizes) -> Subject:
+    attention = AdditiveAttention(s.B, s.H, s.T, rng=rng)
+    layer = Decoder(s.N, s.I, s.B, rng=rng, n_factors=s.T, attention=attention, summary="both")
+    lengths = _lengths(rng, s)
+    inputs = rng.normal(size=(s.B, s.I)), _symbols(rng, s), rng.normal(size=(s.T, s.B, s.H))
+    f = lambda c, target, memory: layer(c, target, memory, lengths=lengths)
+    return Subject(f, inputs, scrambled(layer, rng))
+
+
+def _encoder_decoder(attentive: bool) -> Make:
+    """From the last state of a GRU; or from its states, pooled and attended to."""
+
+    def make(rng: np.random.Generator, s: Sizes) -> Subject:
+        attention = MultiplicativeAttention(s.T, s.B, rng=rng) if attentive else None
+        decoder = Decoder(s.O, s.B, s.T, rng=rng, n_factors=s.I, attention=attention)
+        parts = Embedding(s.N, s.I, rng=rng), GRU(s.I, s.B, rng=rng), decoder
+        layer = EncoderDecoder(*parts, pool=MaskedMean() if attentive else None)
+        source, lengths = rng.integers(s.N, size=(s.T, s.B)), _lengths(rng, s)
+        target = rng.integers(s.O + 1, size=(s.I, s.B))
+        f = lambda source, target: layer(source, target, lengths=lengths)
+        return Subject(f, (source, target), scrambled(layer, rng))
+
+    return make
+
+
+def _sequence_cross_entropy(some: bool) -> Make:
+    def make(rng: np.random.Generator, s: Sizes) -> Subject:
+        target, lengths = rng.integers(s.N, size=(s.T, s.B)), _lengths(rng, s) if some else None
+        f = lambda scores: sequence_cross_entropy(scores, target, lengths)
+        return Subject(f, (rng.normal(0, 2, (s.T, s.B, s.N)),))
+
+    return make
+
+
 def cases() -> Iterator[Case]:
-    """Every attention, with one query and with several."""
+    """Attention with one query and with several; decoders from all kinds of summaries."""
     yield Case("read_states", read_states, _read_states(False))
     yield Case("read_states mask", read_states, _read_states(True))
     for name, several in (("one query", False), ("queries lengths", True)):
@@ -65,3 +127,11 @@ def cases() -> Iterator[Case]:
         yield Case(f"MultiplicativeAttention {name}", MultiplicativeAttention, multiplicative)
     yield Case("MaskedMean", MaskedMean, _masked_mean(False))
     yield Case("MaskedMean lengths", MaskedMean, _masked_mean(True))
+    for summary in ("start", "input", "both"):
+        yield Case(f"Decoder summary={summary}", Decoder, _decoder(summary))
+    yield Case("Decoder attention", Decoder, _attentive_decoder)
+    yield Case("EncoderDecoder", EncoderDecoder, _encoder_decoder(False))
+    yield Case("EncoderDecoder attention", EncoderDecoder, _encoder_decoder(True))
+    for name, some in (("", False), (" lengths", True)):
+        loss = _sequence_cross_entropy(some)
+        yield Case(f"sequence_cross_entropy{name}", sequence_cross_entropy, loss)
