@@ -271,7 +271,7 @@ def rnn(x, h0, W, U, b):
 
 
 # %%
-def other_bptt(x, h0, W, U, b, carry="all", weights="sum", order=-1, slope=True, last=False):
+def other_bptt(x, h0, W, U, b, carry=True, weights="sum", order=-1, slope=True, last=False):
     """Back-propagation through time as it is often written."""
     T = len(x)
     h = np.zeros((T + 1, *h0.shape))
@@ -283,8 +283,8 @@ def other_bptt(x, h0, W, U, b, carry="all", weights="sum", order=-1, slope=True,
         da, later = np.zeros(e.shape), np.zeros(h0.shape)
         for t in range(T)[::order]:
             direct = e[t] if not last or t == T - 1 else 0.0
-            dh = {"all": direct + later, "none": direct, "instead": later if later.any() else e[t]}
-            da[t] = dh[carry] * (1 - h[t + 1] ** 2 if slope else 1.0)
+            dh = direct + later * carry
+            da[t] = dh * (1 - h[t + 1] ** 2 if slope else 1.0)
             later = da[t] @ U.T
         chosen = {"sum": range(T), "last": [T - 1], "first": [0], "mean": range(T)}[weights]
         n = T if weights == "mean" else 1
@@ -307,12 +307,9 @@ check(
     forward=lambda x, h0, W, U, b: other_bptt(x, h0, W, U, b)[0],
     mistakes={
         "the gradient that arrives from later steps is forgotten, (20.2)": (
-            lambda *a: other_bptt(*a, carry="none")
+            lambda *a: other_bptt(*a, carry=False)
         ),
-        "e_t is forgotten where a gradient arrives from later steps: (20.2) is a sum": (
-            lambda *a: other_bptt(*a, carry="instead")
-        ),
-        "only the last step's e is used: every state may be read": (
+        "only the last step's e is used; every state may be read, (20.2) is a sum": (
             lambda *a: other_bptt(*a, last=True)
         ),
         "a weight's gradient is overwritten at every step: add, dW += ..., (20.5)": (
