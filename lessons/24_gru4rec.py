@@ -2,7 +2,7 @@
 # # 24 · GRU4Rec, line by line
 #
 # - **Minutes:** 150
-# - **Prerequisites:** lessons 12 (sampled softmax), 22 (GRU); Adagrad (lesson 08)
+# - **Prerequisites:** lessons 12 (negative sampling), 22 (GRU); Adagrad (lesson 08)
 # - **Slides:** “Session-based recommendations”, “GRU4Rec” (1/3) to (3/3); of “Improving GRU4Rec”
 #   the additional samples and losses
 # - **The deck is wrong here:** “Items of the other mini-batch are negative samples”: they are the
@@ -46,9 +46,9 @@ BLUE, RED, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666
 # prediction points. The model may use everything up to the click, nothing after it, and it knows
 # nothing of the visitor before the session: the state begins at zero.
 #
-# **Why not the batches of lesson 20?** There all sequences had one length. Sessions have 2 clicks
-# or 200, and most have few: padded to the longest, nearly all of a batch would be padding; cut into
-# windows, a window would not know how its session began.
+# **Why not a batch of whole sequences, as in lesson 20?** Sessions have 2 clicks or 200, and most
+# have few: padded to the longest, nearly all of a batch would be padding; cut into windows, a window
+# would not know how its session began.
 
 # %% [markdown]
 # ## 2. Session-parallel mini-batches
@@ -477,14 +477,14 @@ check(
 )
 
 # %% [markdown]
-# **logQ.** An item that is drawn $q$ times as often is pushed down $q$ times as often, so popular
-# items end too low. Cross-entropy on samples estimates the full softmax if every score is corrected
-# by the logarithm of how often its column occurs (lesson 12):
+# **logQ.** An item that is among the negatives $q$ times as often is pushed down $q$ times as often,
+# so popular items end too low (lesson 12: by just $\log q$). Cross-entropy on samples estimates the
+# full softmax if every score is corrected by the logarithm of how often its column is there:
 #
 # $$ r_{bj} = R_{bj} - \log q_j, \qquad q = \mathrm{supp} \text{ for the } B \text{ targets},\
 #    \mathrm{supp}^\alpha \text{ for the samples} \tag{24.8} $$
 #
-# in training only. Section 9 shows when it matters.
+# in training only. Section 10 shows when it matters.
 
 # %% [markdown]
 # ## 5. Five losses
@@ -764,7 +764,7 @@ for name in LOSSES:
 # %% [markdown]
 # A mean over negatives that are long beaten drowns the one that is not: more samples, smaller
 # gradient. The softmax singles it out, as long as the gaps are larger than $\log N_S$; at $-4$ it
-# begins to drown too. So what happens depends on the scores, and those on training: section 7.
+# begins to drown too. So what happens depends on the scores, and those on training: section 9.
 
 # %% [markdown]
 # ## 6. Adagrad for rows
@@ -1343,7 +1343,7 @@ ax.spines[["top", "right"]].set_visible(False)
 show("details")
 
 # %% [markdown]
-# Not one of these rows crashes, and each still learns. That is what makes them dangerous. The
+# Not one of these rows crashes, and each still learns something. That is what makes them dangerous. The
 # standard error of one recall is about .006, so a change of 1 or 2 % is noise here; those of 4 %
 # and more repeat with every seed.
 #
