@@ -66,7 +66,7 @@ def token_blocks(
     items = np.zeros(window, np.intp)  # w tokens that were in a block, then those that were not
     left, right = np.zeros(window, narrow), np.zeros(window, narrow)
     for some, before, after in _rows(sequences, rng, keep):
-        reach = rng.integers(1, window + 1, len(some)) if dynamic else window
+        reach = rng.integers(1, window + 1, len(some), narrow) if dynamic else window
         items = np.concatenate([items, some])
         left = np.concatenate([left, np.minimum(before, reach).astype(narrow)])
         right = np.concatenate([right, np.minimum(after, reach).astype(narrow)])
@@ -97,15 +97,20 @@ def _rows(
         first = done = 0
         while first < len(histories):
             last = max(first + 1, int(np.searchsorted(ends, done + TOKENS, side="right")))
-            part = histories.take(np.arange(first, last))
+            part = histories.take(slice(first, last))
             first, done = last, int(ends[last - 1])
-            row, items = part.flat()
-            if keep is not None:
+            length = part.lengths
+            if keep is None:
+                if length.min() < 2:
+                    part = part.take(length > 1)
+                    length = part.lengths
+                _, items = part.flat()
+            else:
+                row, items = part.flat()
                 kept = rng.random(len(items)) < keep[items]
                 row, items = row[kept], items[kept]
-            length = np.bincount(row, minlength=len(part))
-            row_items = length[row]
-            items, row_items = items[row_items > 1], row_items[row_items > 1]
-            length = length[length > 1]
+                length = np.bincount(row, minlength=len(part))
+                items = items[length[row] > 1]
+                length = length[length > 1]
             before = np.arange(len(items)) - np.repeat(np.cumsum(length) - length, length)
-            yield items, before, row_items - 1 - before
+            yield items, before, np.repeat(length - 1, length) - before

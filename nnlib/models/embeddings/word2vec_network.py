@@ -8,7 +8,7 @@ A loss is a sum over predictions, because word2vec takes a step for each of them
 predictions are (token, token of its window), CBOW's are tokens that have a context.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -35,8 +35,7 @@ from nnlib.layer import Layer
 from nnlib.losses import cross_entropy, soft_cross_entropy
 from nnlib.parameter import Parameter
 
-GROUP = 32  # tokens that share negatives
-SHARED, SHARED_CBOW = 16, 8  # how many: skip-gram's tokens have several contexts
+GROUPS = 16, 32  # tokens that share half as many negatives
 TOP = 31  # nodes of the dense part of a tree: five levels of a balanced one
 
 
@@ -44,33 +43,43 @@ TOP = 31  # nodes of the dense part of a tree: five levels of a balanced one
 class BlockShape:
     """What a block of tokens is cut into.
 
+    M tokens share M/2 negatives.  With M = 16 each token meets 8, which are cheap; with M = 32 it
+    meets 16, no more different ones in all, which skip-gram with wide windows learns more from.
+    CBOW must not have 8 for 32: each would stand for so many that `CappedSGD` shortens its steps.
+
     Arguments
         window: w
         batch_size: tokens of a block, rounded up to whole tiles and groups
         cbow: CBOW, otherwise skip-gram
         mean: CBOW's hidden layer is the mean of the context, otherwise the sum
+        group: M, one of `GROUPS`
     """
 
     window: int
     batch_size: int
     cbow: bool
     mean: bool
+    group: int = GROUPS[0]
+
+    def for_draws(self, n: float) -> "BlockShape":
+        """This with the M for tokens that would draw n negatives each, were they not shared."""
+        return replace(self, group=GROUPS[not self.cbow and n > GROUPS[0]])
 
     @property
     def n_tokens(self) -> int:
-        """B: a multiple of T and of 32, both powers of 2."""
-        multiple = max(tile_size(self.window), GROUP)
+        """B: a multiple of T and of every M, all powers of 2."""
+        multiple = max(tile_size(self.window), *GROUPS)
         return -(-self.batch_size // multiple) * multiple
 
     @property
     def n_groups(self) -> int:
         """G, of the tokens that share negatives."""
-        return self.n_tokens // GROUP
+        return self.n_tokens // self.group
 
     @property
     def n_shared(self) -> int:
         """S, negatives of a group."""
-        return SHARED_CBOW if self.cbow else SHARED
+        return self.group // 2
 
     @property
     def n_tiles(self) -> int:
