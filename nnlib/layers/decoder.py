@@ -168,7 +168,7 @@ class Decoder(Layer):
         xp = array_module(summary)
         e, back_embedding = self.embedding(read)
         if self.at_every_step:
-            c = xp.broadcast_to(summary, (len(read), *summary.shape))
+            c = xp.repeat(summary[None], len(read), axis=0)
             x, back_concat = concat(e, c)  # (2)
         else:
             x, back_concat = e, lambda dx: (dx, None)
