@@ -47,8 +47,8 @@ BLUE, RED, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666
 # nothing of the visitor before the session: the state begins at zero.
 #
 # **Why not a batch of whole sequences, as in lesson 20?** Sessions have 2 clicks or 200, and most
-# have few: padded to the longest, nearly all of a batch would be padding; cut into windows, a window
-# would not know how its session began.
+# have few: padded to the longest, nearly all of a batch would be padding; cut into windows, a
+# window would not know how its session began.
 
 # %% [markdown]
 # ## 2. Session-parallel mini-batches
@@ -477,7 +477,7 @@ check(
 )
 
 # %% [markdown]
-# **logQ.** An item that is among the negatives $q$ times as often is pushed down $q$ times as often,
+# **logQ.** What is among the negatives $q$ times as often is pushed down $q$ times as often,
 # so popular items end too low (lesson 12: by just $\log q$). Cross-entropy on samples estimates the
 # full softmax if every score is corrected by the logarithm of how often its column is there:
 #
@@ -1343,7 +1343,7 @@ ax.spines[["top", "right"]].set_visible(False)
 show("details")
 
 # %% [markdown]
-# Not one of these rows crashes, and each still learns something. That is what makes them dangerous. The
+# Not one of these rows crashes, and each still learns something. That makes them dangerous. The
 # standard error of one recall is about .006, so a change of 1 or 2 % is noise here; those of 4 %
 # and more repeat with every seed.
 #
