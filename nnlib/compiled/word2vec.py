@@ -1,4 +1,4 @@
-"""Kernels for the blocks of word2vec: sparse products, windows, paths.
+"""Kernels for the blocks of word2vec: sparse products, negatives, paths.
 
 Dot products add up in vector registers, so these agree with their references to rounding and not
 bit for bit.
@@ -9,7 +9,7 @@ from numba import njit
 
 from nnlib.array import Array
 from nnlib.compiled.vectors import LOOSE, add, alike, dot
-from nnlib.functional import bands, sparse_products
+from nnlib.functional import sparse_products
 
 
 def add_scaled_rows(table: Array, ids: Array, values: Array, scale: Array, scratch: Array) -> None:
@@ -55,33 +55,6 @@ def transposed_product(g: Array, index: Array, offsets: Array, x: Array, n_rows:
     return y
 
 
-def band(left: Array, right: Array, n_tiles: int, window: int) -> Array:
-    """`functional.bands.band`."""
-    tile = len(left) // n_tiles
-    near = np.zeros((n_tiles, tile, tile + 2 * window), np.float32)
-    _band(left, right, window, near)
-    return near
-
-
-def band_product(near: Array, x: Array) -> Array:
-    """`functional.bands.band_product`: only the entries of near that are not 0."""
-    if not alike(near, x):
-        return bands.band_product.__wrapped__(near, x)  # type: ignore[attr-defined]
-    y = np.zeros((near.shape[0] * near.shape[1], x.shape[1]), x.dtype)
-    _band_product(near, x, y)
-    return y
-
-
-def band_product_backward(near: Array, dy: Array) -> Array:
-    """`functional.bands.band_product_backward`."""
-    if not alike(near, dy):
-        return bands.band_product_backward.__wrapped__(near, dy)  # type: ignore[attr-defined]
-    n_tiles, tile, width = near.shape
-    dx = np.zeros((n_tiles * tile + width - tile, dy.shape[1]), dy.dtype)
-    _band_product_backward(near, dy, dx)
-    return dx
-
-
 def noise_weight(items: Array, left: Array, right: Array, noise: Array, negatives: float) -> Array:
     """`functional.sgns_block.noise_weight`."""
     n_groups, S = noise.shape
@@ -96,21 +69,21 @@ def row_products_backward(ds: Array, h: Array, o: Array, dh: Array, do: Array) -
 
 
 def band_dots(
-    e: Array, rows: Array, near: Array, index: Array, sign: Array, owner: Array
+    e: Array, rows: Array, left: Array, right: Array, index: Array, sign: Array, owner: Array
 ) -> tuple[Array, Array, Array]:
     """`functional.path_block.band_dots`, of the tokens in the window only: all three are (n,)."""
-    window = (near.shape[2] - near.shape[1]) // 2
-    a, signs, weight = np.empty((3, index.size * 2 * window), e.dtype)
-    n = _band_dots(e, rows, near, index, sign, owner, a, signs, weight)
-    return a[:n], signs[:n], weight[:n]
+    n_contexts = np.append(left.astype(np.intp) + right, 0)
+    a, signs = np.empty((2, n_contexts[owner].sum()), e.dtype)
+    _band_dots(e, rows, left, right, index, sign, owner, a, signs)
+    return a, signs, np.ones_like(a)
 
 
 def band_sums(
-    g: Array, e: Array, rows: Array, near: Array, index: Array, owner: Array
+    g: Array, e: Array, rows: Array, left: Array, right: Array, index: Array, owner: Array
 ) -> tuple[Array, Array]:
     """`functional.path_block.band_sums`, for what the kernel `band_dots` gives."""
     de, drows = np.zeros_like(e), np.zeros_like(rows)
-    _band_sums(g, e, rows, near, index, owner, de, drows)
+    _band_sums(g, e, rows, left, right, index, owner, de, drows)
     return de, drows
 
 
@@ -121,9 +94,6 @@ KERNELS = {
         sampled_product,
         sparse_product,
         transposed_product,
-        band,
-        band_product,
-        band_product_backward,
         noise_weight,
         row_products_backward,
         band_dots,
@@ -158,37 +128,6 @@ def _transposed_product(g, index, offsets, x, y):  # type: ignore[no-untyped-def
             add(y[index[i]], g[i], x[b])
 
 
-@njit(cache=True, nogil=True)
-def _band(left, right, window, near):  # type: ignore[no-untyped-def]
-    n_tiles, tile, _ = near.shape
-    for r in range(n_tiles):
-        for t in range(tile):
-            b = r * tile + t
-            for u in range(window + t - left[b], window + t + right[b] + 1):
-                near[r, t, u] = 1
-            near[r, t, window + t] = 0
-
-
-@njit(cache=True, nogil=True, fastmath=LOOSE)
-def _band_product(near, x, y):  # type: ignore[no-untyped-def]
-    n_tiles, tile, width = near.shape
-    for r in range(n_tiles):
-        for t in range(tile):
-            for u in range(t, t + width - tile + 1):
-                if near[r, t, u] != 0:
-                    add(y[r * tile + t], near[r, t, u], x[r * tile + u])
-
-
-@njit(cache=True, nogil=True, fastmath=LOOSE)
-def _band_product_backward(near, dy, dx):  # type: ignore[no-untyped-def]
-    n_tiles, tile, width = near.shape
-    for r in range(n_tiles):
-        for t in range(tile):
-            for u in range(t, t + width - tile + 1):
-                if near[r, t, u] != 0:
-                    add(dx[r * tile + u], near[r, t, u], dy[r * tile + t])
-
-
 @njit(cache=True, nogil=True, fastmath=LOOSE)
 def _row_products_backward(ds, h, o, dh, do):  # type: ignore[no-untyped-def]
     for b in range(len(h)):
@@ -218,36 +157,34 @@ def _noise_weight(items, left, right, noise, share, weight):  # type: ignore[no-
 
 
 @njit(cache=True, nogil=True, fastmath=LOOSE)
-def _band_dots(e, rows, near, index, sign, owner, a, signs, weights):  # type: ignore[no-untyped-def]
-    n_tiles, tile, width = near.shape
+def _band_dots(e, rows, left, right, index, sign, owner, a, signs):  # type: ignore[no-untyped-def]
+    window = (len(e) - len(left)) // 2
     n = 0
-    for r in range(n_tiles):
+    for r in range(index.shape[0]):
         for p in range(index.shape[1]):
-            t = owner[r, p] - r * tile
-            if owner[r, p] == n_tiles * tile:
+            b = owner[r, p]
+            if b == len(left):
                 continue
-            row = rows[index[r, p]]
-            for u in range(t, t + width - tile + 1):
-                if near[r, t, u] != 0:
-                    a[n] = dot(row, e[r * tile + u])
+            row, here = rows[index[r, p]], b + window
+            for c in range(here - left[b], here + right[b] + 1):
+                if c != here:
+                    a[n] = dot(row, e[c])
                     signs[n] = sign[r, p]
-                    weights[n] = near[r, t, u]
                     n += 1
-    return n
 
 
 @njit(cache=True, nogil=True, fastmath=LOOSE)
-def _band_sums(g, e, rows, near, index, owner, de, drows):  # type: ignore[no-untyped-def]
-    n_tiles, tile, width = near.shape
+def _band_sums(g, e, rows, left, right, index, owner, de, drows):  # type: ignore[no-untyped-def]
+    window = (len(e) - len(left)) // 2
     n = 0
-    for r in range(n_tiles):
+    for r in range(index.shape[0]):
         for p in range(index.shape[1]):
-            t = owner[r, p] - r * tile
-            if owner[r, p] == n_tiles * tile:
+            b = owner[r, p]
+            if b == len(left):
                 continue
-            row, drow = rows[index[r, p]], drows[index[r, p]]
-            for u in range(t, t + width - tile + 1):
-                if near[r, t, u] != 0:
-                    add(de[r * tile + u], g[n], row)
-                    add(drow, g[n], e[r * tile + u])
+            row, drow, here = rows[index[r, p]], drows[index[r, p]], b + window
+            for c in range(here - left[b], here + right[b] + 1):
+                if c != here:
+                    add(de[c], g[n], row)
+                    add(drow, g[n], e[c])
                     n += 1

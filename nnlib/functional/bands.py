@@ -59,7 +59,6 @@ def _pieces(x: Array, width: int, step: int, n: int) -> Array:
     return cast(Array, windows(x, width, axis=0, **writeable)[::step][:n].swapaxes(1, 2))
 
 
-@fusable
 def band(left: Array, right: Array, n_tiles: int, window: int) -> Array:
     """Which of the U tokens around each tile are in the window of which of its T tokens.
 
@@ -89,7 +88,6 @@ def _sides(tile: int, window: int) -> tuple[Array, Array]:
     return before.reshape(rows).astype(np.float32), after.reshape(rows).astype(np.float32)
 
 
-@fusable
 def band_product(near: Array, x: Array) -> Array:
     """Weighted sums of the rows around each token:  y_{rT+t} = Σ_u near_rtu x_{rT+u}.
 
@@ -101,7 +99,6 @@ def band_product(near: Array, x: Array) -> Array:
     return cast(Array, y.reshape(n_tiles * tile, -1))
 
 
-@fusable
 def band_product_backward(near: Array, dy: Array) -> Array:
     """dx of `band_product`; near is no subject of learning."""
     n_tiles, tile, width = near.shape

@@ -11,7 +11,7 @@ import numpy as np
 
 from nnlib.array import Array, array_module, fusable
 from nnlib.functional.activations import log_logistic
-from nnlib.functional.bands import around, around_backward, band_product_backward
+from nnlib.functional.bands import around, around_backward, band, window_sums_backward
 from nnlib.functional.rows import take_rows
 from nnlib.functional.sparse_products import (
     sampled_product,
@@ -45,7 +45,8 @@ class BandPathSaved(NamedTuple):
     g: Array  # of what `band_dots` gives
     e: Array  # (B + 2w, D)
     rows: Array  # (u, D)
-    near: Array  # (R, T, U)
+    left: Array  # (R T,)
+    right: Array  # (R T,)
     index: Array  # (R, P)
     owner: Array  # (R, P)
 
@@ -121,7 +122,8 @@ def path_block_backward(saved: PathSaved) -> tuple[Array, Array]:
 def band_path_block(
     e: Array,
     rows: Array,
-    near: Array,
+    left: Array,
+    right: Array,
     index: Array,
     sign: Array,
     owner: Array,
@@ -131,25 +133,25 @@ def band_path_block(
     """The ragged part for skip-gram: the path of each token, asked from each of its contexts.
 
         (1) a_rpu = rows[index_rp] · e_{rT+u}
-        (2) L = −Σ near_{r, owner_rp, u} log σ(sign_rp a_rpu)
+        (2) L = −Σ near_{r, owner_rp, u} log σ(sign_rp a_rpu)      near: see `bands.band`
     The nodes of a tile's T tokens stand side by side, filled up to P with nodes that count nothing.
 
     Backward
         ∂L/∂a = ½ near (tanh(a/2) − sign)
     Shapes
-        e (B + 2w, D) · rows (u, D) · near (R, T, U) · index, sign, owner (R, P) → L ()
+        e (B + 2w, D) · rows (u, D) · left, right (R T,) int · index, sign, owner (R, P) → L ()
     Arguments
         owner: whose path a node is on, as r T + t, or R T where the node counts nothing
     """
     xp = array_module(e)
-    a, signs, weight = band_dots(e, rows, near, index, sign, owner)  # (1)
+    a, signs, weight = band_dots(e, rows, left, right, index, sign, owner)  # (1)
     loss = -xp.vdot(weight, log_logistic(signs * a)) if with_loss else None  # (2)
     a *= 0.5
     g = xp.tanh(a, out=a)
     g -= signs
     g *= weight
     g *= 0.5
-    return loss, BandPathSaved(g, e, rows, near, index, owner)
+    return loss, BandPathSaved(g, e, rows, left, right, index, owner)
 
 
 def band_path_block_backward(saved: BandPathSaved) -> tuple[Array, Array]:
@@ -159,16 +161,19 @@ def band_path_block_backward(saved: BandPathSaved) -> tuple[Array, Array]:
 
 @fusable
 def band_dots(
-    e: Array, rows: Array, near: Array, index: Array, sign: Array, owner: Array
+    e: Array, rows: Array, left: Array, right: Array, index: Array, sign: Array, owner: Array
 ) -> tuple[Array, Array, Array]:
     """(a, sign, weight) of `band_path_block`, for every node of a tile and every token around it.
 
     Shapes
-        a, weight (R, P, U) · sign (R, P, 1), like e
+        a, weight (R, P, U) · sign (R, P, 1), like e; the kernel gives all three for the tokens in
+        the window only, (n,)
     """
     xp = array_module(e)
-    n_tiles, tile, width = near.shape
-    a = take_rows(rows, index) @ around(e, n_tiles, (width - tile) // 2).swapaxes(1, 2)
+    n_tiles, window = len(index), (len(e) - len(left)) // 2
+    near = band(left, right, n_tiles, window)
+    width = near.shape[2]
+    a = take_rows(rows, index) @ around(e, n_tiles, window).swapaxes(1, 2)
     weight = xp.concatenate([near.reshape(-1, width), xp.zeros((1, width), near.dtype)])
     weight = take_rows(weight, owner).astype(e.dtype, copy=False)
     return a, sign.astype(e.dtype, copy=False)[:, :, None], weight
@@ -176,27 +181,27 @@ def band_dots(
 
 @fusable
 def band_sums(
-    g: Array, e: Array, rows: Array, near: Array, index: Array, owner: Array
+    g: Array, e: Array, rows: Array, left: Array, right: Array, index: Array, owner: Array
 ) -> tuple[Array, Array]:
     """(de, drows): what `band_dots` multiplies, the other side each time, weighted by g."""
     xp = array_module(e)
-    n_tiles, tile, width = near.shape
-    window = (width - tile) // 2
+    n_tiles, window = len(index), (len(e) - len(left)) // 2
     de = around_backward(g.swapaxes(1, 2) @ take_rows(rows, index), window)
     dnodes = (g @ around(e, n_tiles, window)).reshape(-1, e.shape[1])
     each, ones = xp.arange(len(dnodes) + 1), xp.ones(len(dnodes), g.dtype)
     return de, transposed_product(ones, index.ravel(), each, dnodes, len(rows))
 
 
-def band_visits(near: Array, top: Array) -> tuple[Array, Array]:
+def band_visits(left: Array, right: Array, top: Array, window: int) -> tuple[Array, Array]:
     """(visits, signs) of `top_block` for skip-gram: sums over the tokens whose context one is.
 
     Shapes
-        near (R, T, U) · top (R T, n) in {−1, 0, 1}, of the tokens → visits, signs (R T + 2w, n)
+        left, right (B,) · top (B, n) in {−1, 0, 1}, of the tokens → visits, signs (B + 2w, n)
     """
-    n = top.shape[1]
-    top = top.astype(near.dtype, copy=False)
-    both = band_product_backward(near, array_module(top).concatenate([abs(top), top], axis=1))
+    xp, n = array_module(top), top.shape[1]
+    top = top.astype(np.float32)
+    each = xp.ones(len(top), top.dtype)
+    both = window_sums_backward(xp.concatenate([abs(top), top], axis=1), left, right, each, window)
     return both[:, :n], both[:, n:]
 
 

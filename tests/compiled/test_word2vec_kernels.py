@@ -56,8 +56,6 @@ def test_sparse_products(dtype):
 def test_windows_and_paths(dtype):
     rng = np.random.default_rng(0)
     left, right = rng.integers(0, W + 1, (2, B), dtype=np.int8)
-    (near, _), (b, _) = both(bands.band, left, right, R, W)
-    close(near, b)
     items, noise = rng.integers(5, size=B + 2 * W), rng.integers(5, size=(2, 4))
     (a, _), (b, _) = both(sgns_block.noise_weight, items, left, right, noise, 5)
     close(a, b)
@@ -81,13 +79,7 @@ def test_windows_and_paths(dtype):
         (x, _), (y, _) = both(op, *arguments)
         close(x, y)
 
-    near = (near * rng.random(near.shape)).astype(dtype)
     e, rows = rng.normal(size=(B + 2 * W, D)).astype(dtype), rng.normal(size=(U, D)).astype(dtype)
-    (a, _), (b, _) = both(bands.band_product, near, e)
-    close(a, b)
-    (a, _), (b, _) = both(bands.band_product_backward, near, e[:B])
-    close(a, b)
-
     h, o, dh = rng.normal(size=(3, B, D)).astype(dtype)
     (_, a), (_, b) = both(cbow_block.row_products_backward, h[:, 0], h, o, dh, np.empty_like(h))
     close(a[3], b[3])
@@ -96,7 +88,7 @@ def test_windows_and_paths(dtype):
     index, sign = rng.integers(U, size=(R, P)), rng.choice([-1, 1], (R, P))
     owner = rng.integers(TILE, size=(R, P)) + TILE * np.arange(R)[:, None]
     owner[0, 0] = B
-    arguments = (e, rows, near, index, sign, owner)
+    arguments = (e, rows, left, right, index, sign, owner)
     loss, saved = path_block.band_path_block(*arguments)
     with compiled_kernels():
         loss_compiled, saved_compiled = path_block.band_path_block(*arguments)

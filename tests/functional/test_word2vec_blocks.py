@@ -139,9 +139,9 @@ def test_skip_gram_with_a_tree(data, n_top):
     cut = cut_paths(tree, n_top).of(items[W:-W])
     T = cut.top.shape[1]
     nodes, index = distinct(cut.node, np.empty(V, np.int64))
-    loss, saved = top_block(E[items], O[:T], *band_visits(near, cut.top))
+    loss, saved = top_block(E[items], O[:T], *band_visits(left, right, cut.top, W))
     filled = side_by_side(index, cut.sign, cut.row, cut.offsets, R)
-    deep_loss, deep = band_path_block(E[items], O[nodes], near, *filled)
+    deep_loss, deep = band_path_block(E[items], O[nodes], left, right, *filled)
     (de, dtop), (de_deep, drows) = top_block_backward(saved), band_path_block_backward(deep)
     dO = scattered(O, nodes, drows)
     dO[:T] += dtop

@@ -110,7 +110,7 @@ def _path_block(rng: np.random.Generator, s: Sizes) -> Subject:
 
 def _band_path_block(rng: np.random.Generator, s: Sizes) -> Subject:
     t = _tiles(rng, s)
-    tile = t.near.shape[1]
+    tile = t.n_tokens // t.R
     index = rng.integers(s.O, size=(t.R, s.N))
     sign = rng.choice([-1.0, 1.0], index.shape)
     owner = rng.integers(tile, size=index.shape) + tile * np.arange(t.R)[:, None]
@@ -118,7 +118,8 @@ def _band_path_block(rng: np.random.Generator, s: Sizes) -> Subject:
     f = _summed(
         path_block.band_path_block,
         path_block.band_path_block_backward,
-        t.near,
+        t.left,
+        t.right,
         index,
         sign,
         owner,

@@ -234,12 +234,12 @@ class TreeOutput(Word2VecTables):
 
             return (None if deep_loss is None else deep_loss + top_loss), backward_cbow
 
-        near, items = shape.near(block), block.items
+        items, left, right = block.items, block.left, block.right
         e = take_rows(E.value, items)
-        visits, signs = band_visits(near, cut.top)
+        visits, signs = band_visits(left, right, cut.top, shape.window)
         top_loss, top_saved = top_block(e, top, visits, signs, with_loss=with_loss)
         filled = side_by_side(index, cut.sign, cut.row, cut.offsets, shape.n_tiles)
-        deep_loss, band_deep = band_path_block(e, rows, near, *filled, with_loss=with_loss)
+        deep_loss, band_deep = band_path_block(e, rows, left, right, *filled, with_loss=with_loss)
 
         def backward_skip_gram() -> None:
             de, drows = band_path_block_backward(band_deep)
