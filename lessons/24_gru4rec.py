@@ -363,7 +363,7 @@ print(f"three lanes against one, with reset {state_gap[True]:.0e}, without {stat
 # step scores the target of each row and some negatives. The trick of the paper: **the targets of
 # the other rows are the negatives.** They are there anyway, one product gives all $B \times B$
 # scores, and they are popularity-proportional without anybody drawing. The second paper (Hidasi and
-# Karatzoglou, 2018) adds $S$ more, the same for all rows:
+# Karatzoglou, 2018) adds $S$ more, the same for all rows ($S$ now counts samples, not sessions):
 #
 # $$ Y = [\,\text{targets of the } B \text{ rows} ; S \text{ samples}\,], \qquad
 #    R = h' W_Y^\top + b_Y \quad (B,\ B + S) \tag{24.6} $$
