@@ -24,7 +24,6 @@ def window_dots_backward(
     g: Array, e: Array, o: Array, left: Array, right: Array, de: Array, do: Array
 ) -> None:
     """`functional.bands.window_dots_backward`, for what the kernel `window_dots` gives."""
-    do.fill(0)
     _window_dots_backward(g, e, o, left, right, de, do)
 
 
@@ -32,7 +31,7 @@ def window_sums(x: Array, left: Array, right: Array, scale: Array) -> Array:
     """`functional.bands.window_sums`."""
     if not alike(x, scale):
         return bands.window_sums.__wrapped__(x, left, right, scale)  # type: ignore[attr-defined]
-    h = np.zeros((len(left), x.shape[1]), x.dtype)
+    h = np.empty((len(left), x.shape[1]), x.dtype)
     _window_sums(x, left, right, scale, h)
     return h
 
@@ -43,7 +42,7 @@ def window_sums_backward(dh: Array, left: Array, right: Array, scale: Array, win
         return bands.window_sums_backward.__wrapped__(  # type: ignore[attr-defined]
             dh, left, right, scale, window
         )
-    dx = np.zeros((len(dh) + 2 * window, dh.shape[1]), dh.dtype)
+    dx = np.empty((len(dh) + 2 * window, dh.shape[1]), dh.dtype)
     _window_sums_backward(dh, left, right, scale, window, dx)
     return dx
 
@@ -65,12 +64,18 @@ def _window_dots(e, o, left, right, s):  # type: ignore[no-untyped-def]
                 n += 1
 
 
+# A sum starts at 0 just before its row is touched, when the row must come into the cache anyway: row
+# b of a sum over contexts; of a sum over tokens row b + 2w, the last that token b can reach.
+
+
 @njit(cache=True, nogil=True, fastmath=LOOSE)
 def _window_dots_backward(g, e, o, left, right, de, do):  # type: ignore[no-untyped-def]
     window = (len(o) - len(e)) // 2
+    do[: 2 * window] = 0
     n = 0
     for b in range(len(e)):
         here = b + window
+        do[here + window] = 0
         for c in range(here - left[b], here + right[b] + 1):
             if c != here:
                 add(de[b], g[n], o[c])
@@ -83,6 +88,7 @@ def _window_sums(x, left, right, scale, h):  # type: ignore[no-untyped-def]
     window = (len(x) - len(h)) // 2
     for b in range(len(h)):
         here = b + window
+        h[b] = 0
         for c in range(here - left[b], here + right[b] + 1):
             if c != here:
                 add(h[b], scale[b], x[c])
@@ -90,8 +96,10 @@ def _window_sums(x, left, right, scale, h):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True, fastmath=LOOSE)
 def _window_sums_backward(dh, left, right, scale, window, dx):  # type: ignore[no-untyped-def]
+    dx[: 2 * window] = 0
     for b in range(len(dh)):
         here = b + window
+        dx[here + window] = 0
         for c in range(here - left[b], here + right[b] + 1):
             if c != here:
                 add(dx[c], scale[b], dh[b])

@@ -63,6 +63,14 @@ def noise_weight(items: Array, left: Array, right: Array, noise: Array, negative
     return weight
 
 
+def target_noise_weight(target: Array, present: Array, noise: Array, negatives: float) -> Array:
+    """`functional.cbow_block.target_noise_weight`."""
+    n_groups, S = noise.shape
+    weight = np.empty((n_groups, len(target) // n_groups, S), np.float32)
+    _target_noise_weight(target, present, noise, np.float32(negatives / S), weight)
+    return weight
+
+
 def row_products_backward(ds: Array, h: Array, o: Array, dh: Array, do: Array) -> None:
     """`functional.cbow_block.row_products_backward`."""
     _row_products_backward(ds, h, o, dh, do)
@@ -95,6 +103,7 @@ KERNELS = {
         sparse_product,
         transposed_product,
         noise_weight,
+        target_noise_weight,
         row_products_backward,
         band_dots,
         band_sums,
@@ -154,6 +163,17 @@ def _noise_weight(items, left, right, noise, share, weight):  # type: ignore[no-
                         offset, b = at - window - m, g * M + m
                         if offset != 0 and -left[b] <= offset <= right[b]:
                             weight[g, m, s] -= share
+
+
+@njit(cache=True, nogil=True)
+def _target_noise_weight(target, present, noise, share, weight):  # type: ignore[no-untyped-def]
+    n_groups, M, S = weight.shape
+    for g in range(n_groups):
+        for m in range(M):
+            b = g * M + m
+            for s in range(S):
+                there = present[b] and noise[g, s] != target[b]
+                weight[g, m, s] = share if there else 0
 
 
 @njit(cache=True, nogil=True, fastmath=LOOSE)

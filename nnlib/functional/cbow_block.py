@@ -97,6 +97,7 @@ def row_products_backward(ds: Array, h: Array, o: Array, dh: Array, do: Array) -
     dh += ds[:, None] * o
 
 
+@fusable
 def target_noise_weight(target: Array, present: Array, noise: Array, negatives: float) -> Array:
     """How much each token weighs each of its shared negatives: K/S, or 0 for its own item.
 

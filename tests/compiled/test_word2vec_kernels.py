@@ -59,6 +59,10 @@ def test_windows_and_paths(dtype):
     items, noise = rng.integers(5, size=B + 2 * W), rng.integers(5, size=(2, 4))
     (a, _), (b, _) = both(sgns_block.noise_weight, items, left, right, noise, 5)
     close(a, b)
+    arguments = (items[W:-W], left + right > 0, noise, 5)
+    (x, _), (y, _) = both(cbow_block.target_noise_weight, *arguments)
+    close(x, y)
+    assert set(np.unique(x)) == {0, np.float32(5 / 4)}
     assert (a < 5 / 4 * (left + right).reshape(2, -1, 1)).any()  # something was skipped
 
     e, o = (rng.normal(size=(n, D)).astype(dtype) for n in (B, B + 2 * W))

@@ -69,7 +69,7 @@ class Word2Vec(ItemVectors):
         epochs: passes over the tokens, ≥ 1
         lr: η at the start, > 0; None: 0.025 for skip-gram, 0.05 for CBOW
         batch_size: tokens of a block, ≥ 1, rounded up to a multiple of 32 or more; None: a 128th
-            of all up to 512, a 256th of more; at least 128 and at most 4,096
+            of all up to 512, a 256th of more; at least 128 and at most 2,048
         tree: "huffman", "balanced" or "random"
         cbow_mean: h of (2) is the mean of C; False: the sum
         score, decay: how a history is scored, see `ItemVectors`; "pmi" and "prob" of the softmaxes
@@ -157,10 +157,10 @@ class Word2Vec(ItemVectors):
             resume=resume,
         )
         for epoch in run:
-            noise = np.random.default_rng((self.seed, epoch, 1))
+            noise = net.noise(np.random.default_rng((self.seed, epoch, 1)))
             for i, block in enumerate(self._blocks(corpus, shape, keep, epoch)):
                 look = i % LOSS_EVERY == 0
-                loss, backward = net(block, noise, with_loss=look)
+                loss, backward = net(block, next(noise), with_loss=look)
                 backward()
                 optimizer.lr = eta(optimizer.t)
                 optimizer.step()
@@ -239,7 +239,7 @@ class Word2Vec(ItemVectors):
 
 def _block_size(n_tokens: int) -> int:
     """Tokens of a block: enough to outweigh the calls of a step, few enough for many steps."""
-    return min(max(n_tokens // 256, min(n_tokens // 128, 512), 128), 4096)
+    return min(max(n_tokens // 256, min(n_tokens // 128, 512), 128), 2048)
 
 
 def _check_settings(m: Word2Vec) -> None:

@@ -1,15 +1,18 @@
 """The networks of Word2Vec: two tables, and one block of tokens at a time through them.
 
     net = NegativeSampling(shape, counts, negatives=5, noise_exponent=0.75, rng=rng)
-    loss, backward = net(block, rng)
+    noise = net.noise(rng)
+    loss, backward = net(block, next(noise))
     backward()
 
 A loss is a sum over predictions, because word2vec takes a step for each of them.  Skip-gram's
 predictions are (token, token of its window), CBOW's are tokens that have a context.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import repeat
 
 import numpy as np
 
@@ -36,6 +39,7 @@ from nnlib.losses import cross_entropy, soft_cross_entropy
 from nnlib.parameter import Parameter
 
 GROUPS = 16, 32  # tokens that share half as many negatives
+DRAWN = 2**15  # negatives that are drawn at once
 TOP = 31  # nodes of the dense part of a tree: five levels of a balanced one
 
 
@@ -123,6 +127,10 @@ class Word2VecTables(Layer):
         """
         raise NotImplementedError
 
+    def noise(self, rng: np.random.Generator) -> Iterator[Array]:
+        """Endless negatives, (n,) for a block; none where there are no negatives."""
+        return repeat(np.empty(0, np.intp))
+
     def hidden(self, block: TokenBlock) -> tuple[Array, Backward]:
         """CBOW's hidden layer h (B, D), and what takes its gradient to E."""
         window = (block.left, block.right, self.shape.share(block))
@@ -157,11 +165,13 @@ class NegativeSampling(Word2VecTables):
         # A block that draws an item at all gives it the examples of a whole group.
         return n * f, n * (f + self.negatives * np.maximum(q, 1 / n_draws))
 
+    def noise(self, rng: np.random.Generator) -> Iterator[Array]:
+        return self.sampler.stream(rng, self.shape.n_groups * self.shape.n_shared, DRAWN)
+
     def __call__(
-        self, block: TokenBlock, rng: np.random.Generator, *, with_loss: bool = True
+        self, block: TokenBlock, noise: Array, *, with_loss: bool = True
     ) -> tuple[Array | None, Backward]:
         E, O, shape = self.E, self.O, self.shape
-        noise = self.sampler.draw(rng, shape.n_groups * shape.n_shared)
         groups, K = noise.reshape(shape.n_groups, shape.n_shared), self.negatives
         if shape.cbow:
             inputs, outputs = block.items, np.concatenate([block.centres, noise])
@@ -208,7 +218,7 @@ class TreeOutput(Word2VecTables):
         return n * f, n * nodes
 
     def __call__(
-        self, block: TokenBlock, rng: np.random.Generator, *, with_loss: bool = True
+        self, block: TokenBlock, noise: Array, *, with_loss: bool = True
     ) -> tuple[Array | None, Backward]:
         E, O, shape = self.E, self.O, self.shape
         cut = self.paths.of(block.centres)
@@ -265,7 +275,7 @@ class SoftmaxOutput(Word2VecTables):
         return n * f, 2 * n * f  # of O: as target, and as much again by its probability
 
     def __call__(
-        self, block: TokenBlock, rng: np.random.Generator, *, with_loss: bool = True
+        self, block: TokenBlock, noise: Array, *, with_loss: bool = True
     ) -> tuple[Array | None, Backward]:
         E, O, shape = self.E, self.O, self.shape
         if shape.cbow:
