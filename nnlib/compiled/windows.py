@@ -64,8 +64,8 @@ def _window_dots(e, o, left, right, s):  # type: ignore[no-untyped-def]
                 n += 1
 
 
-# A sum starts at 0 just before its row is touched, when the row must come into the cache anyway: row
-# b of a sum over contexts; of a sum over tokens row b + 2w, the last that token b can reach.
+# A sum starts at 0 just before its row is touched, when the row must come into the cache anyway:
+# row b of a sum over contexts; of a sum over tokens row b + 2w, the last that token b can reach.
 
 
 @njit(cache=True, nogil=True, fastmath=LOOSE)
