@@ -12,17 +12,17 @@ END, N, MAX = 2, 3, 4  # symbols 0, 1 and the end
 
 
 def table_step(tables: Array) -> Step:
-    """A Markov chain whose scores depend on row, step and last symbol; state: (row, step)."""
+    """Scores depend on row, step and the two last symbols; state: (row, step, last but one)."""
 
     def step(symbols: Array, state: Array) -> tuple[Array, Array]:
-        row, t = state.astype(int).T
-        return tables[row, t, symbols], state + np.array([0, 1])
+        row, t, before = state.astype(int).T
+        return tables[row, t, before, symbols], np.stack([row, t + 1, symbols], axis=1) * 1.0
 
     return step
 
 
 def start(rows: int) -> Array:
-    return np.stack([np.arange(rows), np.zeros(rows)], axis=1)
+    return np.stack([np.arange(rows), np.zeros(rows), np.full(rows, END)], axis=1)
 
 
 def log_softmax(s: Array) -> Array:
@@ -30,10 +30,9 @@ def log_softmax(s: Array) -> Array:
 
 
 def log_p(tables: Array, sequence: tuple[int, ...]) -> float:
-    read = (END, *sequence[:-1])
+    read = (END, END, *sequence)
     return sum(
-        log_softmax(tables[t, before])[symbol]
-        for t, (before, symbol) in enumerate(zip(read, sequence, strict=True))
+        log_softmax(tables[t, read[t], read[t + 1]])[symbol] for t, symbol in enumerate(sequence)
     )
 
 
@@ -49,7 +48,7 @@ def until_end(column: Array) -> tuple[int, ...]:
 
 
 def test_a_wide_beam_finds_the_likeliest_of_all_sequences() -> None:
-    tables = np.random.default_rng(0).normal(0, 1.5, (40, MAX, N, N))
+    tables = np.random.default_rng(0).normal(0, 1.5, (40, MAX, N, N, N))
     y, found = beam_search(table_step(tables), start(40), END, 2**MAX + N, MAX)
     lengths = set()
     for b, table in enumerate(tables):
@@ -62,7 +61,7 @@ def test_a_wide_beam_finds_the_likeliest_of_all_sequences() -> None:
 
 
 def test_a_beam_of_one_is_greedy() -> None:
-    tables = np.random.default_rng(1).normal(0, 1.5, (40, MAX, N, N))
+    tables = np.random.default_rng(1).normal(0, 1.5, (40, MAX, N, N, N))
     greedy = greedy_search(table_step(tables), start(40), END, MAX)
     y, found = beam_search(table_step(tables), start(40), END, 1, MAX)
     np.testing.assert_array_equal(y, greedy)
@@ -70,11 +69,12 @@ def test_a_beam_of_one_is_greedy() -> None:
         sequence = until_end(greedy[:, b])
         assert found[b] == pytest.approx(log_p(table, sequence), rel=1e-12)
         for t, symbol in enumerate(sequence):  # no likelier step from where it stands
-            assert symbol == table[t, END if t == 0 else sequence[t - 1]].argmax()
+            before, last = (END, END, *sequence)[t : t + 2]
+            assert symbol == table[t, before, last].argmax()
 
 
 def test_wider_beams_find_likelier_sequences_than_greedy() -> None:
-    tables = np.random.default_rng(2).normal(0, 1.5, (200, MAX, N, N))
+    tables = np.random.default_rng(2).normal(0, 1.5, (200, MAX, N, N, N))
     found = [beam_search(table_step(tables), start(200), END, k, MAX)[1] for k in (1, 2, 4, 19)]
     means = [f.mean() for f in found]
     assert means == sorted(means)
@@ -83,9 +83,9 @@ def test_wider_beams_find_likelier_sequences_than_greedy() -> None:
 
 
 def test_rows_stop_at_their_end_and_all_stop_with_the_last() -> None:
-    tables = np.zeros((2, MAX, N, N))
-    tables[0, :, :, END] = 9  # row 0 ends at once, row 1 writes 1, 1 and ends
-    tables[1, :2, :, 1], tables[1, 2, :, END] = 9, 9
+    tables = np.zeros((2, MAX, N, N, N))
+    tables[0, ..., END] = 9  # row 0 ends at once, row 1 writes 1, 1 and ends
+    tables[1, :2, ..., 1], tables[1, 2, ..., END] = 9, 9
     for y in (
         greedy_search(table_step(tables), start(2), END, MAX),
         beam_search(table_step(tables), start(2), END, 3, MAX)[0],
