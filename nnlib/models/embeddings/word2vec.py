@@ -68,8 +68,8 @@ class Word2Vec(ItemVectors):
         min_count: items of a log with fewer events are left out, ≥ 1; a corpus has its own
         epochs: passes over the tokens, ≥ 1
         lr: η at the start, > 0; None: 0.025 for skip-gram, 0.05 for CBOW
-        batch_size: tokens of a block, ≥ 1, rounded up to a multiple of 32 or more; None: a 128th
-            of all up to 512, a 256th of more; at least 128 and at most 2,048
+        batch_size: tokens of a block, ≥ 1, rounded up to a multiple of 32 or more; None: a 256th
+            of all, from 128 to 2,048
         tree: "huffman", "balanced" or "random"
         cbow_mean: h of (2) is the mean of C; False: the sum
         score, decay: how a history is scored, see `ItemVectors`; "pmi" and "prob" of the softmaxes
@@ -129,7 +129,7 @@ class Word2Vec(ItemVectors):
         keep_freed_memory()
         counts = corpus.vocabulary.counts
         keep = keep_probability(counts, self.subsample) if self.subsample else None
-        size = self.batch_size or _block_size(corpus.n_tokens)
+        size = self.batch_size or min(max(corpus.n_tokens // 256, 128), 2048)
         shape = BlockShape(self.window, size, self.architecture == "cbow", self.cbow_mean)
         kept = counts if keep is None else counts * keep
         n_blocks = max(1, math.ceil(kept.sum() / shape.n_tokens))  # of an epoch, about
@@ -235,11 +235,6 @@ class Word2Vec(ItemVectors):
             self.O_ = np.concatenate([self.O_, np.zeros_like(self.O_[:1])])
         p = np.maximum(p, p[p > 0].min())  # an item without events counts as the rarest
         self.log_q_ = np.log(p / p.sum()).astype(self.E_.dtype)
-
-
-def _block_size(n_tokens: int) -> int:
-    """Tokens of a block: enough to outweigh the calls of a step, few enough for many steps."""
-    return min(max(n_tokens // 256, min(n_tokens // 128, 512), 128), 2048)
 
 
 def _check_settings(m: Word2Vec) -> None:
