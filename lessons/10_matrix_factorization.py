@@ -398,6 +398,7 @@ def rows_with(Q, left, right, l2):
     return np.stack([np.linalg.solve(a, b) for a, b in zip(A, right @ Q, strict=True)])
 
 
+# %%
 rng = np.random.default_rng(103)
 check(
     "10.3",

@@ -357,10 +357,14 @@ def rate(results: list[Outcome]) -> float:
     return float(np.mean([r.diagnosis is not None and r.diagnosis.kind is r.kind for r in results]))
 
 
+# To be broken: an example of each public name, the first one.  The others differ in options only.
+BROKEN = list({case.target: case for case in reversed(CASES)}.values())[::-1]
+
+
 @pytest.fixture(scope="module")
 def results() -> list[Outcome]:
-    different = [r for case in CASES for r in outcomes(case, DIFFERENT)]
-    return different + [r for case in CASES for r in outcomes(case, SQUARE)]
+    different = [r for case in BROKEN for r in outcomes(case, DIFFERENT)]
+    return different + [r for case in BROKEN[::2] for r in outcomes(case, SQUARE)]
 
 
 def test_there_is_enough_to_name(results: list[Outcome]) -> None:
@@ -381,9 +385,9 @@ def test_breakages_are_named(results: list[Outcome]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", range(1, 6))
+@pytest.mark.parametrize("seed", range(1, 4))
 def test_breakages_are_named_for_other_numbers(seed: int) -> None:
-    tried = [r for case in CASES for r in outcomes(case, DIFFERENT, seed) if r.diagnosis]
+    tried = [r for case in BROKEN for r in outcomes(case, DIFFERENT, seed) if r.diagnosis]
     assert rate(tried) >= 0.95, told(tried)
 
 

@@ -17,6 +17,14 @@ MODEL = GRU4Rec(hidden=(6,), batch_size=4, n_sample=8, epochs=3, momentum=0.3, d
 STEPS = 60  # of an epoch
 
 
+@pytest.fixture(autouse=True)
+def _ctrl_c_interrupts():
+    """Python's own handler, which a process that was started in the background does not have."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def log():
     session = np.repeat(np.arange(60), 5)
     return Interactions.from_arrays(session, np.random.default_rng(0).integers(0, 20, 300), session)
