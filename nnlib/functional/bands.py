@@ -115,8 +115,10 @@ def window_dots(e: Array, o: Array, left: Array, right: Array) -> tuple[Array, A
         e (B, D) · o (B + 2w, D) · left, right (B,) int, 0 … w → s, near (R, T, U) like e;
         the kernel gives both for the pairs of (1) with near = 1 only, (n,)
     """
-    tiles, near = _tiles(o, left, right)
-    return e.reshape(len(tiles), -1, e.shape[1]) @ tiles.swapaxes(1, 2), near  # (1)
+    window = (len(o) - len(e)) // 2
+    near = _near(left, right, window).astype(e.dtype, copy=False)
+    tiles = around(o, len(near), window)
+    return e.reshape(len(near), -1, e.shape[1]) @ tiles.swapaxes(1, 2), near  # (1)
 
 
 @fusable
@@ -128,10 +130,9 @@ def window_dots_backward(
     Shapes
         g like s, 0 where near is 0 · de (B, D) · do (B + 2w, D)
     """
-    tiles, _ = _tiles(o, left, right)
-    de += (g @ tiles).reshape(de.shape)
-    dtiles = g.swapaxes(1, 2) @ e.reshape(len(tiles), -1, e.shape[1])
-    around_backward(dtiles, (len(o) - len(e)) // 2, out=do)
+    window = (len(o) - len(e)) // 2
+    de += (g @ around(o, len(g), window)).reshape(de.shape)
+    around_backward(g.swapaxes(1, 2) @ e.reshape(len(g), -1, e.shape[1]), window, out=do)
 
 
 @fusable
@@ -141,7 +142,7 @@ def window_sums(x: Array, left: Array, right: Array, scale: Array) -> Array:
     Shapes
         x (B + 2w, D) · left, right (B,) int · scale (B,) → h (B, D)
     """
-    _, near = _tiles(x, left, right)
+    near = _near(left, right, (len(x) - len(left)) // 2).astype(x.dtype, copy=False)
     near *= scale.reshape(*near.shape[:2], 1)
     return band_product(near, x)
 
@@ -149,19 +150,11 @@ def window_sums(x: Array, left: Array, right: Array, scale: Array) -> Array:
 @fusable
 def window_sums_backward(dh: Array, left: Array, right: Array, scale: Array, window: int) -> Array:
     """dx of `window_sums`."""
-    near = band(left, right, _n_tiles(len(left), window), window).astype(dh.dtype, copy=False)
+    near = _near(left, right, window).astype(dh.dtype, copy=False)
     near *= scale.reshape(*near.shape[:2], 1)
     return band_product_backward(near, dh)
 
 
-def _tiles(x: Array, left: Array, right: Array) -> tuple[Array, Array]:
-    """The rows of x around each tile (R, U, D), and `band` in the type of x."""
-    window = (len(x) - len(left)) // 2
-    n_tiles = _n_tiles(len(left), window)
-    near = band(left, right, n_tiles, window).astype(x.dtype, copy=False)
-    return around(x, n_tiles, window), near
-
-
-def _n_tiles(n_tokens: int, window: int) -> int:
-    """R, with tiles of `tile_size` or the next smaller size that B is a multiple of."""
-    return n_tokens // math.gcd(n_tokens, tile_size(window))
+def _near(left: Array, right: Array, window: int) -> Array:
+    """`band` with tiles of `tile_size`, or the largest smaller power of 2 that divides B."""
+    return band(left, right, len(left) // math.gcd(len(left), tile_size(window)), window)

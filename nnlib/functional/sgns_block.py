@@ -2,7 +2,8 @@
 
 One by one, B tokens with a window of 5 are 6B pairs with 5 negatives each: 42B vectors looked up
 and as many changed.  Here a block looks up 2B vectors and a few negatives that neighbouring tokens
-share, and everything between is products of small matrices.
+share, and everything between is products of small matrices, or for the windows a kernel that walks
+over them.
 """
 
 from typing import NamedTuple

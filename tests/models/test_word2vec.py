@@ -9,6 +9,7 @@ from nnlib.data import DataError, Histories, Interactions, TextCorpus
 from nnlib.data.synthetic import HMMClicks
 from nnlib.functional.trees import mean_code_length
 from nnlib.models import Word2Vec, load_model
+from nnlib.models.embeddings.word2vec_network import BlockShape
 
 MODES = [
     {"architecture": a, "output": o}
@@ -177,3 +178,12 @@ def test_a_frequent_item_does_not_diverge():
 def test_settings_out_of_range(settings, message):
     with pytest.raises(ValueError, match=message):
         Word2Vec(**settings)
+
+
+def test_more_negatives_are_shared_where_tokens_draw_many():
+    skip_gram = BlockShape(window=5, batch_size=100, cbow=False, mean=True)
+    for draws, group in ((10, 16), (30, 32)):
+        shape = skip_gram.for_draws(draws)
+        assert (shape.group, shape.n_shared) == (group, group // 2)
+        assert shape.n_groups * shape.group == shape.n_tokens == 128
+    assert replace(skip_gram, cbow=True).for_draws(30).group == 16
