@@ -181,6 +181,7 @@ def lstm_unit_by_unit(a, h, c, U, cell=None, swap=False, inner=np.tanh, old=Fals
     return h_next, c_next, gates
 
 
+# %%
 rng = np.random.default_rng(222)
 check(
     "22.2",
@@ -519,6 +520,7 @@ def gru_with_mistake(a, h, U, mistake):
     return (1 - z) * h + z * c, backward
 
 
+# %%
 rng = np.random.default_rng(224)
 check(
     "22.4",
