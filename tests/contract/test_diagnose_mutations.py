@@ -367,6 +367,7 @@ def results() -> list[Outcome]:
     return different + [r for case in BROKEN[::2] for r in outcomes(case, SQUARE)]
 
 
+@pytest.mark.slow
 def test_there_is_enough_to_name(results: list[Outcome]) -> None:
     tried = [r for r in results if r.diagnosis]
     assert len({r.what.split(":")[0] for r in tried}) >= 20
@@ -376,6 +377,7 @@ def test_there_is_enough_to_name(results: list[Outcome]) -> None:
     assert len(ambiguous) < 0.05 * len(results), ambiguous
 
 
+@pytest.mark.slow
 def test_breakages_are_named(results: list[Outcome]) -> None:
     tried = [r for r in results if r.diagnosis]
     assert rate(tried) >= 0.95, told(tried)

@@ -82,10 +82,8 @@ def with_nvcc(nvcc: str, code: str, real: str, folder: Path) -> str:
     return done.stderr + done.stdout if done.returncode else ""
 
 
-@pytest.mark.parametrize(
-    "real",
-    ["float", pytest.param("double", marks=pytest.mark.slow)],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("real", ["float", "double"])
 @pytest.mark.parametrize("file", FILES)
 def test_kernels_compile(file: str, real: str, tmp_path: Path) -> None:
     assert not (text := complaints(source(file), real, tmp_path)), text

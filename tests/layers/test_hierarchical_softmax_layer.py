@@ -139,6 +139,7 @@ def perplexity(
     return world.perplexity(output.log_probabilities(E.E.value))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2))
 def test_perplexity_near_that_of_the_full_softmax(seed: int) -> None:
     """With 16 factors even a Huffman tree, which knows no clusters, is good enough."""
@@ -150,6 +151,7 @@ def test_perplexity_near_that_of_the_full_softmax(seed: int) -> None:
     assert by_tree < 1.10 * full
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(3))
 def test_a_tree_of_clusters_beats_a_random_one(seed: int) -> None:
     """With 8 factors for 16 clusters the questions must be easy: similar items side by side."""

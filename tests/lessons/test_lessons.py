@@ -71,6 +71,7 @@ def test_one_blank_among_solutions_is_not_attempted(path: Path, id: str) -> None
     assert outcome.state == NOT_ATTEMPTED, outcome.text
 
 
+@pytest.mark.slow
 @every_exercise
 def test_a_solution_with_one_term_removed_is_wrong(path: Path, id: str) -> None:
     cells = code_cells(path)

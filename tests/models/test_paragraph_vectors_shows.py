@@ -35,6 +35,7 @@ def grammars(n_documents, n_sentences, rng, n_words=10):
     return Interactions.from_arrays(document, words.ravel()), grammar
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", [0, 1, 2])
 def test_concat_tells_two_grammars_apart_and_dbow_cannot(seed):
     """What is before a word leaves open which grammar it is; what is on both sides would tell."""
