@@ -44,9 +44,11 @@ SCORES = {"Item2Vec": {"Item2Vec, O·E": "pmi", "Item2Vec, O·E + log q": "prob"
 Make = Callable[[int], Recommender]
 
 
-def models(ratings: bool) -> dict[str, Make]:
+def models(log: Interactions) -> dict[str, Make]:
     """What is compared; a model's seed is the split's."""
-    users = {"epochs": 200, "exact": True} if ratings else {"epochs": 10}
+    ratings = log.value is not None
+    passes = 10 if log.n_events < 100_000 else 5
+    sets = {"epochs": 200, "exact": True} if ratings else {"epochs": passes}
     found: dict[str, Make] = {
         "Popularity": lambda seed: Popularity(),
         "co-occurrence, counts": lambda seed: CoOccurrence(normalize="none"),
@@ -56,8 +58,8 @@ def models(ratings: bool) -> dict[str, Make]:
         "ImplicitALS": lambda seed: ImplicitALS(
             n_factors=16 if ratings else 40, alpha=10, l2=20 if ratings else 100, seed=seed
         ),
-        "Item2Vec": lambda seed: Item2Vec(seed=seed, **users),
-        "Prod2Vec": lambda seed: Prod2Vec(seed=seed),
+        "Item2Vec": lambda seed: Item2Vec(seed=seed, **sets),
+        "Prod2Vec": lambda seed: Prod2Vec(seed=seed, epochs=passes),
     }
     if ratings:
         found["MatrixFactorization"] = lambda seed: MatrixFactorization(seed=seed)
@@ -113,7 +115,7 @@ def measure(log: Interactions, genres: Mapping[int, Any], seed: int) -> dict[str
     row: dict[str, list[float]] = {}
     if rated is not None:
         part, rest = within_users(log, 0.2, rng)
-    for name, make in models(rated is not None).items():
+    for name, make in models(log).items():
         begin = time.process_time()
         model = fit(name, make(seed), train, genres, seed)
         seconds = time.process_time() - begin
