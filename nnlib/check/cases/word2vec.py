@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from nnlib.array import Array, Backward
+from nnlib.array import Array, Backward, array_module
 from nnlib.check.cases.case import Case, Make, Sizes, Subject
 from nnlib.functional import bands, cbow_block, path_block, sgns_block
 
@@ -25,7 +25,7 @@ class _Tiles(NamedTuple):
 
 
 def _tiles(rng: np.random.Generator, s: Sizes) -> _Tiles:
-    w, tile = s.O, 2 * s.I  # windows that reach into the next tile, and beyond
+    w, tile = s.O + 1, 2 * s.I  # windows that reach into the next tile, and beyond
     left, right = rng.integers(0, w + 1, (2, s.T * tile))
     return _Tiles(s.T, w, left, right, bands.band(left, right, s.T, w))
 
@@ -56,6 +56,24 @@ def _band_product(rng: np.random.Generator, s: Sizes) -> Subject:
         return bands.band_product(near, x), lambda dy: bands.band_product_backward(near, dy)
 
     return Subject(f, (rng.normal(size=(t.n_tokens + 2 * t.w, s.H)),))
+
+
+def _window_dots(rng: np.random.Generator, s: Sizes) -> Subject:
+    t = _tiles(rng, s)
+
+    def f(e: Array, o: Array) -> tuple[Array, Backward]:
+        scores, near = bands.window_dots(e, o, t.left, t.right)
+
+        def backward(dy: Array) -> tuple[Array, Array]:
+            xp = array_module(e)
+            de, do = xp.zeros_like(e), xp.empty_like(o)
+            bands.window_dots_backward(dy * near, e, o, t.left, t.right, de, do)
+            return de, do
+
+        return scores * near, backward
+
+    rows = (t.n_tokens, t.n_tokens + 2 * t.w)
+    return Subject(f, (rng.normal(size=(rows[0], s.H)), rng.normal(size=(rows[1], s.H))))
 
 
 def _window_sums(rng: np.random.Generator, s: Sizes) -> Subject:
@@ -132,6 +150,7 @@ def cases() -> Iterator[Case]:
     """Every pair on blocks."""
     yield Case("around", bands.around, _around)
     yield Case("band_product", bands.band_product, _band_product)
+    yield Case("window_dots", bands.window_dots, _window_dots)
     yield Case("window_sums", bands.window_sums, _window_sums)
     yield Case("sgns_block", sgns_block.sgns_block, _sgns_block)
     for mean in (True, False):
