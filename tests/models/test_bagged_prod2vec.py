@@ -5,8 +5,9 @@ import pytest
 
 from nnlib.check import assert_gradients
 from nnlib.data import DataError, Histories, Interactions
+from nnlib.data.baskets import baskets
 from nnlib.models import BaggedProd2Vec
-from nnlib.models.embeddings.bagged_prod2vec import BasketSums, baskets
+from nnlib.models.embeddings.bagged_prod2vec import BasketSums
 
 BASKETS = [[[0, 1], [2], [3, 4, 1]], [[2, 0], [4]], [[1, 3]]]
 EVENTS = [

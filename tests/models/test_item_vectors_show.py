@@ -12,6 +12,7 @@ import pytest
 
 from nnlib.data import Histories, Interactions, one_out, read_movielens
 from nnlib.data.basket_world import BasketWorld
+from nnlib.data.baskets import baskets
 from nnlib.metrics import held_out_item
 from nnlib.metrics.neighbours import agreement_per_item
 from nnlib.models import (
@@ -22,7 +23,6 @@ from nnlib.models import (
     Prod2Vec,
     TruncatedSVD,
 )
-from nnlib.models.embeddings.bagged_prod2vec import baskets
 
 K = 20
 SEEDS = (1, 2, 3)

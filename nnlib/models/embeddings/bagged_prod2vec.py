@@ -8,6 +8,7 @@ import numpy as np
 
 from nnlib.array import Array, Backward
 from nnlib.data import DataError, Histories, Interactions
+from nnlib.data.baskets import baskets
 from nnlib.data.windows import basket_pairs
 from nnlib.functional.rows import add_rows, take_rows
 from nnlib.models.pair_model import PairModel
@@ -67,7 +68,8 @@ class BaggedProd2Vec(PairModel):
 
     def n_pairs(self, train: Interactions) -> int:
         every = baskets(train)
-        size, user = every.lengths, train.user[every.start]
+        size, user = every.lengths, every.user
+        assert user is not None  # baskets have one
         centres = size if self.basket == "product" else np.ones_like(size)
         total = 0
         for j in range(1, self.reach + 1):
@@ -139,23 +141,11 @@ class BasketSums(PairVectors):
         return loss, backward
 
 
-def baskets(log: Interactions) -> Histories:
-    """The events of each user and time, in order."""
-    new = _first(log)
-    return Histories.from_offsets(log.item, np.append(np.flatnonzero(new), log.n_events))
-
-
-def _first(log: Interactions) -> Array:
-    """Whether an event is the first of its basket, (E,) bool."""
-    new = np.ones(log.n_events, bool)
-    new[1:] = (log.user[1:] != log.user[:-1]) | (log.time[1:] != log.time[:-1])
-    return new
-
-
 def _basket_targets(log: Interactions, model: BaggedProd2Vec, rng: np.random.Generator) -> Pairs:
     """(basket, item of a neighbouring basket): of all pairs of events those with a first one."""
     events = replace(log, item=np.arange(log.n_events))
-    first = _first(log)
+    first = np.zeros(log.n_events, bool)
+    first[baskets(log).start] = True
     basket = np.cumsum(first) - 1
     for a, b in basket_pairs(
         events, model.reach, rng, batch_size=model.batch_size, directed=model.directed
