@@ -10,10 +10,9 @@ import numpy as np
 from nnlib.array import Array, Backward, array_module, generator, to_device, to_host
 from nnlib.data import Interactions
 from nnlib.losses.cosine import SHORTEST, cosine_distance
-from nnlib.models.epochs import Epochs
 from nnlib.models.session.gru4rec import GRU4Rec
 from nnlib.models.session.gru4rec_network import GRU4RecNetwork
-from nnlib.models.session.prefix_gru4rec import PrefixGRU4Rec
+from nnlib.models.session.prefix_gru4rec import PrefixGRU4Rec, no_users
 from nnlib.models.session.prefix_network import PrefixNetwork
 from nnlib.models.settings import check_whole
 
@@ -70,8 +69,7 @@ class CosineGRU4Rec(PrefixGRU4Rec):
         Raises
             ValueError: the table has another shape.
         """
-        if users is not None:
-            raise ValueError("users: a prefix begins with its session; use GRU4Rec for memory")
+        no_users(users)
         train, network = self._begin(train, start_from)
         net = cast(CosineNetwork, network)
         if table is None:
@@ -84,16 +82,7 @@ class CosineGRU4Rec(PrefixGRU4Rec):
         optimizer = self._optimizer(net)
         sessions = train.chronological()
 
-        run = Epochs(
-            self,
-            net,
-            optimizer,
-            train,
-            events=train.n_events - train.n_users,
-            progress=progress,
-            checkpoint=checkpoint,
-            resume=resume,
-        )
+        run = self._epochs(net, optimizer, train, progress, checkpoint, resume)
         with run.leaving(self, item_ids_=train.item_ids, net_=net, losses_=run.losses):
             for epoch in run:
                 noise = generator((self.seed, epoch, 0), self.device)

@@ -10,11 +10,10 @@ import numpy as np
 from nnlib.array import Array, generator, to_device
 from nnlib.data import Histories, Interactions
 from nnlib.data.negatives import PopularitySampler
-from nnlib.models.epochs import Epochs
 from nnlib.models.session.distillation import soft_label_loss
 from nnlib.models.session.gru4rec import GRU4Rec
 from nnlib.models.session.gru4rec_network import ScoreBlock
-from nnlib.models.session.prefix_gru4rec import PrefixGRU4Rec
+from nnlib.models.session.prefix_gru4rec import PrefixGRU4Rec, no_users
 
 
 @dataclass(kw_only=True)
@@ -67,8 +66,7 @@ class DistilledGRU4Rec(PrefixGRU4Rec):
         Raises
             ValueError: the teacher knows other items.
         """
-        if users is not None:
-            raise ValueError("users: a prefix begins with its session; use GRU4Rec for memory")
+        no_users(users)
         train, net = self._begin(train, start_from)
         if teacher is None:
             settings = {f.name: getattr(self, f.name) for f in fields(PrefixGRU4Rec)}
@@ -80,16 +78,7 @@ class DistilledGRU4Rec(PrefixGRU4Rec):
         sessions = train.chronological()
         stop_of = np.repeat(train.offsets[1:], np.diff(train.offsets))  # of an event's session
 
-        run = Epochs(
-            self,
-            net,
-            optimizer,
-            train,
-            events=train.n_events - train.n_users,
-            progress=progress,
-            checkpoint=checkpoint,
-            resume=resume,
-        )
+        run = self._epochs(net, optimizer, train, progress, checkpoint, resume)
         with run.leaving(self, item_ids_=train.item_ids, net_=net, losses_=run.losses):
             for epoch in run:
                 noise = generator((self.seed, epoch, 0), self.device)

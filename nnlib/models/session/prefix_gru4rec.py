@@ -16,6 +16,7 @@ from nnlib.models.session.gru4rec import GRU4Rec
 from nnlib.models.session.gru4rec_network import GRU4RecNetwork
 from nnlib.models.session.prefix_network import PrefixNetwork
 from nnlib.models.settings import check_whole
+from nnlib.optim import Optimizer
 
 
 @dataclass(kw_only=True)
@@ -79,23 +80,13 @@ class PrefixGRU4Rec(GRU4Rec):
         Raises
             ValueError: `users` are given: a prefix begins with its session.
         """
-        if users is not None:
-            raise ValueError("users: a prefix begins with its session; use GRU4Rec for memory")
+        no_users(users)
         train, net = self._begin(train, start_from)
         optimizer, objective = self._optimizer(net), self._objective(train.support())
         sampler = PopularitySampler(train.support(), self.sample_alpha, self.device)
         sessions = train.chronological()
 
-        run = Epochs(
-            self,
-            net,
-            optimizer,
-            train,
-            events=train.n_events - train.n_users,
-            progress=progress,
-            checkpoint=checkpoint,
-            resume=resume,
-        )
+        run = self._epochs(net, optimizer, train, progress, checkpoint, resume)
         with run.leaving(self, item_ids_=train.item_ids, net_=net, losses_=run.losses):
             for epoch in run:
                 noise = generator((self.seed, epoch, 0), self.device)
@@ -111,6 +102,27 @@ class PrefixGRU4Rec(GRU4Rec):
                     run.record(loss, len(target))
         return self
 
+    def _epochs(
+        self,
+        net: GRU4RecNetwork,
+        optimizer: Optimizer,
+        train: Interactions,
+        progress: bool,
+        checkpoint: str | Path | None,
+        resume: bool,
+    ) -> Epochs:
+        """The epochs of a fit; an example for every event but the first of a session."""
+        return Epochs(
+            self,
+            net,
+            optimizer,
+            train,
+            events=train.n_events - train.n_users,
+            progress=progress,
+            checkpoint=checkpoint,
+            resume=resume,
+        )
+
     def _batches(self, sessions: Histories, epoch: int) -> Iterator[PrefixBatch]:
         """The examples of an epoch."""
         return prefix_batches(
@@ -124,3 +136,9 @@ class PrefixGRU4Rec(GRU4Rec):
 
     def _build(self, n_items: int) -> GRU4RecNetwork:
         return PrefixNetwork(n_items, **self._shape(), through_time=True).to(self.device)
+
+
+def no_users(users: Mapping[Hashable, Hashable] | None) -> None:
+    """Raise a ValueError if `users` are given, whose states a prefix has no use for."""
+    if users is not None:
+        raise ValueError("users: a prefix begins with its session; use GRU4Rec for memory")
