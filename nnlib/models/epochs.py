@@ -15,7 +15,7 @@ Ctrl-C that ends it between two steps and leaves a model that can be used.
 
 import json
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -122,21 +122,36 @@ class Epochs:
         self._stop_if_asked()
 
     @contextmanager
-    def leaving(self, model: Recommender, **learned: Any) -> Iterator[None]:
+    def leaving(
+        self, model: Recommender, finish: Callable[[], object] = lambda: None, **learned: Any
+    ) -> Iterator[None]:
         """Gives `model` the attributes `learned` when the loop has ended, or Ctrl-C has ended it.
 
         After Ctrl-C the last step is a whole one, and the `KeyboardInterrupt`, which goes on its
         way, says that the model can be used.  After any other error the model stays as it was.
+
+        Arguments
+            finish: sets the attributes that are made of the last weights
         """
         try:
             yield
         except KeyboardInterrupt as error:
             if self._between_steps:
-                vars(model).update(learned)
+                self._leave(model, finish, learned)
                 name = type(model).__name__
                 error.args = (f"{error}: the {name} has the weights of that step, it can be used",)
             raise
-        vars(model).update(learned)
+        self._leave(model, finish, learned)
+        if self._ctrl_c.pressed:
+            name = type(model).__name__
+            raise KeyboardInterrupt(f"interrupted after the last epoch: the {name} is trained")
+
+    def _leave(
+        self, model: Recommender, finish: Callable[[], object], learned: dict[str, Any]
+    ) -> None:
+        with self._ctrl_c:  # not left half done either
+            finish()
+            vars(model).update(learned)
 
     def _stop_if_asked(self) -> None:
         if not self._ctrl_c.pressed:
@@ -198,6 +213,12 @@ class Epochs:
         ):
             if header.get(key) != self.header[key]:
                 raise ValueError(f"{path}: a checkpoint of {what}: delete it or train as before")
+        done = len(header.get("losses", []))
+        if done > self.epochs:
+            raise ValueError(
+                f"{path}: a checkpoint after {done} epochs, more than epochs={self.epochs}: "
+                f"set epochs to {done} or more, or delete the checkpoint to start anew"
+            )
         try:
             self.losses, self.step = list(header["losses"]), int(header["step"])
             for name, p in self.net.named_parameters():

@@ -2,6 +2,8 @@
 
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Self
 
@@ -35,3 +37,17 @@ class CtrlC:
         if self.pressed:
             raise KeyboardInterrupt
         self.pressed = True
+
+
+@contextmanager
+def before_training(model: object, what: str) -> Iterator[None]:
+    """Around the training of `what`, another model that `model` cannot begin without.
+
+    That one could be used after Ctrl-C, but nobody will ever hold it, so the sentence is another.
+    """
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        name = type(model).__name__
+        stop.args = (f"interrupted while {what} was trained: the {name} itself has not begun",)
+        raise

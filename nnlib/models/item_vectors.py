@@ -115,6 +115,12 @@ def check_scoring(score: str, decay: float) -> None:
         raise ValueError(f"decay={decay!r}: it must be above 0 and at most 1")
 
 
+def log_shares(q: Array) -> Array:
+    """log q, (N,); an item without events, whose q is 0, counts as the rarest of the others."""
+    logs: Array = np.log(np.maximum(q, q[q > 0].min()))
+    return logs
+
+
 def normalized(table: Array) -> Array:
     """The rows of `table` divided by their lengths; a row of zeros stays."""
     length: Array = np.linalg.norm(table, axis=1, keepdims=True)

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 
@@ -11,7 +12,8 @@ from nnlib.array import Array, keep_freed_memory
 from nnlib.data import DataError, Interactions, PopularitySampler
 from nnlib.data.vocabulary import keep_probability
 from nnlib.models.base import check_log
-from nnlib.models.item_vectors import ItemVectors, Score, check_scoring
+from nnlib.models.epochs import Epochs
+from nnlib.models.item_vectors import ItemVectors, Score, check_scoring, log_shares
 from nnlib.models.pair_training import (
     EXACT_ITEMS,
     Pairs,
@@ -21,6 +23,7 @@ from nnlib.models.pair_training import (
     train_pairs,
 )
 from nnlib.models.settings import check_not_negative, check_positive, check_whole
+from nnlib.optim import Adagrad
 
 
 @dataclass(kw_only=True)
@@ -100,6 +103,7 @@ class PairModel(ItemVectors):
         Raises
             DataError: there are no pairs, fewer than two items, or too many for `exact`.
             DivergedError: a loss or parameter is no longer finite.
+            KeyboardInterrupt: Ctrl-C; the step is finished first, and the model can be used
         """
         check_log(train)
         n_items = train.n_items
@@ -111,27 +115,30 @@ class PairModel(ItemVectors):
         keep_freed_memory()
         sampler = PopularitySampler(train.support(), self.noise_exponent)
         net = self.network(train)
-        run: dict[str, Any] = {"progress": progress, "checkpoint": checkpoint, "resume": resume}
-        if self.exact:
-            counts, q = self.counts(train), sampler.probabilities
-            self.losses_ = train_exact(self, net, counts, q, train, lr=self.lr, **run)
-        else:
-            self.losses_ = train_pairs(
-                self,
-                net,
-                self.pairs(train),
-                sampler,
-                train,
-                lr=self.lr,
-                seed=self.seed,
-                events=self.n_pairs(train),
-                **run,
-            )
-        self.item_ids_ = train.item_ids
-        self.E_, self.O_ = net.E.value, net.output.O.value
-        q = sampler.probabilities  # 0 of an item without events, which counts as the rarest
-        self.log_q_ = np.log(np.maximum(q, q[q > 0].min())).astype(self.E_.dtype)
+        counts = self.counts(train) if self.exact else None
+        optimizer = Adagrad(net.parameters(), self.lr)
+        run = Epochs(
+            self,
+            net,
+            optimizer,
+            train,
+            events=self.n_pairs(train) if counts is None else int(counts.sum()),
+            progress=progress,
+            checkpoint=checkpoint,
+            resume=resume,
+        )
+        q = sampler.probabilities
+        finish = partial(self._keep_result, net, train, q)
+        with run.leaving(self, finish, item_ids_=train.item_ids, losses_=run.losses):
+            if counts is None:
+                train_pairs(run, net, optimizer, self.pairs(train), sampler, seed=self.seed)
+            else:
+                train_exact(run, net, optimizer, counts, q)
         return self
+
+    def _keep_result(self, net: PairVectors, train: Interactions, q: Array) -> None:
+        self.E_, self.O_ = net.E.value, net.output.O.value
+        self.log_q_ = log_shares(q).astype(self.E_.dtype)
 
     def _keep(self, train: Interactions) -> Array | None:
         """Probability that an occurrence of each item stays, (N,); None: all do."""

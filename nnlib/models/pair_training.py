@@ -11,21 +11,19 @@ baskets.  `train_pairs` is the loop around it.
 """
 
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import TypeAlias
 
 import numpy as np
 
 from nnlib.array import Array, Backward, array_module
-from nnlib.data import Interactions, PopularitySampler
+from nnlib.data import PopularitySampler
 from nnlib.functional.activations import log_logistic, logistic
 from nnlib.functional.rows import take_rows
 from nnlib.functional.sgns import sgns_expected
 from nnlib.layer import Layer
 from nnlib.layers.sizes import check_sizes
-from nnlib.models.base import Recommender
 from nnlib.models.epochs import Epochs
-from nnlib.optim import Adagrad
+from nnlib.optim import Optimizer
 from nnlib.parameter import Parameter
 
 SHARED = 64  # negatives that a batch shares, unless told otherwise
@@ -125,52 +123,32 @@ class PairVectors(Layer):
 
 
 def train_pairs(
-    model: Recommender,
+    run: Epochs,
     net: Layer,
+    optimizer: Optimizer,
     pairs: Callable[[np.random.Generator], Pairs],
     sampler: PopularitySampler,
-    train: Interactions,
     *,
-    lr: float,
     seed: int,
     shared: int = SHARED,
-    events: int = 0,
-    progress: bool = False,
-    checkpoint: str | Path | None = None,
-    resume: bool = False,
-) -> list[float]:
-    """Train `net` for `model.epochs` passes over the pairs; returns the mean loss of each pass.
+) -> None:
+    """Train `net` for the epochs of `run`, each a pass over the pairs.
 
     Summed over a batch, the gradients of an item that occurs in it a hundred times would make plain
     SGD diverge at word2vec's rates; Adagrad, on the touched rows only, gives each weight a rate
     that falls with what it has moved.
 
     Arguments
-        model: gives `epochs`, its settings and its name to `Epochs`
         net: (centre, context, negatives, weight) → loss, backward, as `PairVectors` is
+        optimizer: of the parameters of `net`
         pairs: called once an epoch with a generator of its own: batches of codes (centre, context)
             or (centre, context, weight)
         sampler: of the negatives
-        train: its fingerprint names the data of a checkpoint
-        lr: of Adagrad, > 0
         seed: of shuffling and negatives
         shared: S, negatives that a batch shares, ≥ 1
-        events: pairs of an epoch, roughly, for the progress bar
-        progress, checkpoint, resume: as in `Epochs`
     Raises
         DivergedError: a loss or parameter is no longer finite.
     """
-    optimizer = Adagrad(net.parameters(), lr)
-    run = Epochs(
-        model,
-        net,
-        optimizer,
-        train,
-        events=events,
-        progress=progress,
-        checkpoint=checkpoint,
-        resume=resume,
-    )
     for epoch in run:
         noise = sampler.stream(np.random.default_rng((seed, epoch, 1)), shared)
         for batch in pairs(np.random.default_rng((seed, epoch, 0))):
@@ -179,45 +157,22 @@ def train_pairs(
             backward()
             optimizer.step()
             run.record(loss, len(centre))
-    return run.losses
 
 
 def train_exact(
-    model: Recommender,
-    net: PairVectors,
-    counts: Array,
-    q: Array,
-    train: Interactions,
-    *,
-    lr: float,
-    progress: bool = False,
-    checkpoint: str | Path | None = None,
-    resume: bool = False,
-) -> list[float]:
-    """Train `net` on the expectation of the loss: `model.epochs` steps of Adagrad on all pairs.
+    run: Epochs, net: PairVectors, optimizer: Optimizer, counts: Array, q: Array
+) -> None:
+    """Train `net` on the expectation of the loss: one step on all pairs in each epoch of `run`.
 
     Nothing is drawn, so there is no noise; a step costs three products (N, N) by (N, D) whatever
-    the number of pairs.  Returns the loss of each step, a mean over pairs.
+    the number of pairs.
 
     Shapes
         counts (N, N), the weight of each pair · q (N,), the noise
-    Arguments
-        others as of `train_pairs`
     """
     E, O = net.E, net.output.O
     counts, q = counts.astype(E.value.dtype), q.astype(E.value.dtype)
-    optimizer = Adagrad(net.parameters(), lr)
     n = int(counts.sum())
-    run = Epochs(
-        model,
-        net,
-        optimizer,
-        train,
-        events=n,
-        progress=progress,
-        checkpoint=checkpoint,
-        resume=resume,
-    )
     for _ in run:
         loss, backward = sgns_expected(E.value, O.value, counts, net.output.negatives, q)
         dE, dO = backward(len(q))  # so that a row's gradient does not shrink with N
@@ -225,7 +180,6 @@ def train_exact(
         O.accumulate(dO)
         optimizer.step()
         run.record(loss, n)
-    return run.losses
 
 
 def pair_counts(pairs: Pairs, n_items: int) -> Array:

@@ -71,6 +71,15 @@ def test_a_finished_run_resumes_with_more_epochs(tmp_path):
     assert_same(replace(MODEL).fit(log(), checkpoint=path, resume=True), more)
 
 
+def test_fewer_epochs_than_a_checkpoint_has_are_refused(tmp_path):
+    path = tmp_path / "run.checkpoint"
+    replace(MODEL, epochs=2).fit(log(), checkpoint=path)
+    said = re.escape(f"{path}: a checkpoint after 2 epochs, more than epochs=1: set epochs to 2")
+    with pytest.raises(ValueError, match=said):
+        replace(MODEL, epochs=1).fit(log(), checkpoint=path, resume=True)
+    assert len(replace(MODEL, epochs=2).fit(log(), checkpoint=path, resume=True).losses_) == 2
+
+
 def test_an_existing_checkpoint_is_not_overwritten(tmp_path):
     path = tmp_path / "run.checkpoint"
     replace(MODEL, epochs=1).fit(log(), checkpoint=path)

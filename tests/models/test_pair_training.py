@@ -7,8 +7,10 @@ import pytest
 
 from nnlib.check import assert_gradients
 from nnlib.data import Interactions, PopularitySampler
+from nnlib.models.epochs import Epochs
 from nnlib.models.item_vectors import ItemVectors
 from nnlib.models.pair_training import PairVectors, SampledOutput, train_pairs
+from nnlib.optim import Adagrad
 
 N, D, B, S = 6, 4, 5, 7
 CENTRE, CONTEXT = np.array([0, 2, 2, 5, 0]), np.array([3, 3, 1, 2, 4])
@@ -93,10 +95,10 @@ class Pairs(ItemVectors):
 
         vectors = PairVectors(N, D, rng=np.random.default_rng(0))
         sampler = PopularitySampler(train.support(), 1.0)
-        self.losses_ = train_pairs(
-            self, vectors, pairs, sampler, train, lr=0.2, seed=5, shared=8, **options
-        )
-        self.E_, self.O_ = vectors.E.value, vectors.output.O.value
+        optimizer = Adagrad(vectors.parameters(), 0.2)
+        run = Epochs(self, vectors, optimizer, train, events=len(PAIRS), **options)
+        train_pairs(run, vectors, optimizer, pairs, sampler, seed=5, shared=8)
+        self.losses_, self.E_, self.O_ = run.losses, vectors.E.value, vectors.output.O.value
         return self
 
 

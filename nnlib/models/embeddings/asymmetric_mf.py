@@ -73,7 +73,10 @@ class AsymmetricMF(Recommender):
         checkpoint: str | Path | None = None,
         resume: bool = False,
     ) -> Self:
-        """Learn from the users of `train`; the last three arguments are those of `Epochs`."""
+        """Learn from the users of `train`; the last three arguments are those of `Epochs`.
+
+        After Ctrl-C the step is finished first, and the model can be used.
+        """
         check_log(train)
         keep_freed_memory()
         N = train.n_items
@@ -98,19 +101,22 @@ class AsymmetricMF(Recommender):
             checkpoint=checkpoint,
             resume=resume,
         )
-        for epoch in run:
-            rng = np.random.default_rng((self.seed, epoch))
-            for rows in batches(len(sets), self.batch_size, rng):
-                some = sets.take(rows)
-                offsets = np.concatenate([[0], np.cumsum(some.lengths)])
-                loss, backward = net(some.flat()[1], offsets)
-                backward()
-                penalty = l2_penalty(net.parameters(), self.l2 / len(sets))  # of one user
-                optimizer.step()
-                run.record(loss + penalty, len(rows))
-        self.item_ids_, self.losses_ = train.item_ids, run.losses
-        self.X_, self.Q_ = net.X.value, net.Q.value
-        self.tie_break_ = tie_break(train.support())
+
+        def finish() -> None:
+            self.X_, self.Q_ = net.X.value, net.Q.value
+            self.tie_break_ = tie_break(train.support())
+
+        with run.leaving(self, finish, item_ids_=train.item_ids, losses_=run.losses):
+            for epoch in run:
+                rng = np.random.default_rng((self.seed, epoch))
+                for rows in batches(len(sets), self.batch_size, rng):
+                    some = sets.take(rows)
+                    offsets = np.concatenate([[0], np.cumsum(some.lengths)])
+                    loss, backward = net(some.flat()[1], offsets)
+                    backward()
+                    penalty = l2_penalty(net.parameters(), self.l2 / len(sets))  # of one user
+                    optimizer.step()
+                    run.record(loss + penalty, len(rows))
         return self
 
     def scores(self, histories: Histories) -> Array:

@@ -19,7 +19,7 @@ from nnlib.losses import logistic
 from nnlib.models.base import Recommender, check_log
 from nnlib.models.embeddings.content2vec_network import Content2VecNetwork, build_merge
 from nnlib.models.epochs import Epochs
-from nnlib.models.item_vectors import history_weights
+from nnlib.models.item_vectors import history_weights, log_shares
 from nnlib.optim import Adagrad
 
 CF = "cf"  # the module that knows an item by who bought it
@@ -108,6 +108,7 @@ class Content2Vec(Recommender):
             DataError: no basket has two events, or there are fewer than two items.
             ValueError: there is no module, or one does not make vectors of item codes.
             DivergedError: a loss or parameter is no longer finite.
+            KeyboardInterrupt: Ctrl-C; the step is finished first, and the model can be used
         """
         check_log(train)
         rng = np.random.default_rng((self.seed, 0))
@@ -124,25 +125,28 @@ class Content2Vec(Recommender):
             checkpoint=checkpoint,
             resume=resume,
         )
-        for epoch in run:
-            step = self._stage(net, epoch)
-            noise = np.random.default_rng((self.seed, epoch, 2))
-            for left, right, weight in self._batches(train, sampler, epoch):
-                loss = step(left, right, weight, noise)
-                optimizer.step()
-                run.record(loss, len(left))
-        if self.epochs == self.pretrain_epochs:
-            net.start_merge()  # and leave it there
-        q = sampler.probabilities
-        self.log_q_ = np.log(np.maximum(q, q[q > 0].min()))  # never bought: as the rarest
-        known = net.known.T[:, :, None]
-        self.vectors_ = {
-            name: module.features * k
-            for (name, module), k in zip(net.frozen().items(), known, strict=True)
-        }
-        self.item_ids_, self.losses_ = train.item_ids, run.losses
-        self.modules_ = net.modules
-        self.merge_: LinearEnsemble | PairwiseResidual = net.merge
+        epoch = len(run.losses) - 1  # the last that has begun
+
+        def finish() -> None:
+            if epoch < self.pretrain_epochs:
+                net.start_merge()  # and leave it there
+            known = net.known.T[:, :, None]
+            self.vectors_ = {
+                name: module.features * k
+                for (name, module), k in zip(net.frozen().items(), known, strict=True)
+            }
+            self.log_q_ = log_shares(sampler.probabilities)
+            self.modules_ = net.modules
+            self.merge_: LinearEnsemble | PairwiseResidual = net.merge
+
+        with run.leaving(self, finish, item_ids_=train.item_ids, losses_=run.losses):
+            for epoch in run:
+                step = self._stage(net, epoch)
+                noise = np.random.default_rng((self.seed, epoch, 2))
+                for left, right, weight in self._batches(train, sampler, epoch):
+                    loss = step(left, right, weight, noise)
+                    optimizer.step()
+                    run.record(loss, len(left))
         return self
 
     def scores(self, histories: Histories) -> Array:

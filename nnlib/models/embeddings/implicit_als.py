@@ -80,7 +80,10 @@ class ImplicitALS(Recommender):
         checkpoint: str | Path | None = None,
         resume: bool = False,
     ) -> Self:
-        """Learn from all events of `train`; the last three arguments are those of `Epochs`."""
+        """Learn from all events of `train`; the last three arguments are those of `Epochs`.
+
+        After Ctrl-C the sweep is finished first, and the model can be used.
+        """
         check_log(train)
         keep_freed_memory()
         M, N, D = train.n_users, train.n_items, self.n_factors
@@ -102,14 +105,18 @@ class ImplicitALS(Recommender):
             checkpoint=checkpoint,
             resume=resume,
         )
-        for _ in run:
-            P.value, _ = self._solve(Q.value, item, of_user, r, P.value)  # (2)
-            Q.value, f = self._solve(P.value, users_of, of_item, r_of, Q.value)  # (3)
-            # f lacks of (1) what does not depend on Q.
-            loss = f.sum() + 0.5 * (1 + self.alpha * r).sum() + 0.5 * self.l2 * (P.value**2).sum()
-            run.record(loss / len(r), len(r))
-        self.item_ids_, self.losses_ = train.item_ids, run.losses
-        self.Q_, self.tie_break_ = Q.value, tie_break(train.support())
+
+        def finish() -> None:
+            self.Q_, self.tie_break_ = Q.value, tie_break(train.support())
+
+        with run.leaving(self, finish, item_ids_=train.item_ids, losses_=run.losses):
+            for _ in run:
+                P.value, _ = self._solve(Q.value, item, of_user, r, P.value)  # (2)
+                Q.value, f = self._solve(P.value, users_of, of_item, r_of, Q.value)  # (3)
+                # f lacks of (1) what does not depend on Q.
+                weights, penalty = 1 + self.alpha * r, self.l2 * (P.value**2).sum()
+                loss = f.sum() + 0.5 * weights.sum() + 0.5 * penalty
+                run.record(loss / len(r), len(r))
         return self
 
     def scores(self, histories: Histories) -> Array:

@@ -84,7 +84,10 @@ class MatrixFactorization(Recommender):
         checkpoint: str | Path | None = None,
         resume: bool = False,
     ) -> Self:
-        """Learn from all ratings of `train`; the last three arguments are those of `Epochs`."""
+        """Learn from all ratings of `train`; the last three arguments are those of `Epochs`.
+
+        After Ctrl-C the sweep or step is finished first, and the model can be used.
+        """
         check_log(train)
         r = _ratings(train)
         keep_freed_memory()
@@ -106,14 +109,18 @@ class MatrixFactorization(Recommender):
             checkpoint=checkpoint,
             resume=resume,
         )
-        if optimizer is None:
-            self._alternate(net, run, train)
-        else:
-            self._descend(net, run, optimizer, train)
-        self.item_ids_, self.user_ids_, self.losses_ = train.item_ids, train.user_ids, run.losses
-        self.P_, self.Q_ = net.P.value, net.Q.value
-        self.user_bias_, self.item_bias_ = net.user_bias.value, net.item_bias.value
-        self.mean_, self.highest_ = np.array(net.mean), np.array(r.max())
+
+        def finish() -> None:
+            self.P_, self.Q_ = net.P.value, net.Q.value
+            self.user_bias_, self.item_bias_ = net.user_bias.value, net.item_bias.value
+            self.mean_, self.highest_ = np.array(net.mean), np.array(r.max())
+            self.user_ids_ = train.user_ids
+
+        with run.leaving(self, finish, item_ids_=train.item_ids, losses_=run.losses):
+            if optimizer is None:
+                self._alternate(net, run, train)
+            else:
+                self._descend(net, run, optimizer, train)
         return self
 
     def predict(self, users: Sequence[Any] | Array, items: Sequence[Any] | Array) -> Array:

@@ -13,7 +13,10 @@ from nnlib.data import Interactions
 from nnlib.models.base import check_log
 from nnlib.models.embeddings.meta_pairs import MetaNoise, MetaPairVectors
 from nnlib.models.embeddings.prod2vec import Prod2Vec
+from nnlib.models.epochs import Epochs
+from nnlib.models.item_vectors import log_shares
 from nnlib.models.pair_training import train_pairs
+from nnlib.optim import Adagrad
 
 TERMS = 5
 
@@ -115,30 +118,31 @@ class MetaProd2Vec(Prod2Vec):
             rng=np.random.default_rng(self.seed),
         )
         sampler = MetaNoise(support, meta_support, self.noise_exponent)
-        self.losses_ = train_pairs(
+        optimizer = Adagrad(net.parameters(), self.lr)
+        run = Epochs(
             self,
             net,
-            self.pairs(train),
-            sampler,
+            optimizer,
             replace(train, value=meta[train.item].astype(np.float64)),  # a checkpoint's data
-            lr=self.lr,
-            seed=self.seed,
             events=self.n_pairs(train),
             progress=progress,
             checkpoint=checkpoint,
             resume=resume,
         )
-        E, O = net.E.value, net.output.O.value
-        unseen = (support == 0) & (meta >= 0)
-        for table in (E, O):
-            table[:n_items][unseen] = table[n_items + meta[unseen]]
-        self.item_ids_ = train.item_ids
-        self.meta_ids_: list[int | str] = values
-        self.E_, self.E_meta_ = E[:n_items].copy(), E[n_items:].copy()
-        self.O_, self.O_meta_ = O[:n_items].copy(), O[n_items:].copy()
-        q = sampler.probabilities
-        self.log_q_ = np.log(np.maximum(q, q[q > 0].min())).astype(E.dtype)
-        self.cluster_, self.transition_ = self._clusters(train)
+
+        def finish() -> None:
+            E, O = net.E.value, net.output.O.value
+            unseen = (support == 0) & (meta >= 0)
+            for table in (E, O):
+                table[:n_items][unseen] = table[n_items + meta[unseen]]
+            self.meta_ids_: list[int | str] = values
+            self.E_, self.E_meta_ = E[:n_items].copy(), E[n_items:].copy()
+            self.O_, self.O_meta_ = O[:n_items].copy(), O[n_items:].copy()
+            self.log_q_ = log_shares(sampler.probabilities).astype(E.dtype)
+            self.cluster_, self.transition_ = self._clusters(train)
+
+        with run.leaving(self, finish, item_ids_=train.item_ids, losses_=run.losses):
+            train_pairs(run, net, optimizer, self.pairs(train), sampler, seed=self.seed)
         return self
 
     def arrays(self) -> dict[str, Array]:

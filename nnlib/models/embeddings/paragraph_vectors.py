@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias
 
@@ -15,7 +16,7 @@ from nnlib.layers import HierarchicalSoftmax
 from nnlib.models.base import _pack_ids, _unpack_ids, check_log
 from nnlib.models.embeddings.paragraph_network import Mode, ParagraphNetwork, SoftmaxOutput
 from nnlib.models.epochs import Epochs
-from nnlib.models.item_vectors import ItemVectors, Score, normalized
+from nnlib.models.item_vectors import ItemVectors, Score, log_shares, normalized
 from nnlib.models.pair_training import SHARED, SampledOutput
 from nnlib.models.settings import check_not_negative, check_positive, check_whole, check_word
 from nnlib.optim import Adagrad
@@ -136,6 +137,7 @@ class ParagraphVectors(ItemVectors):
         Raises
             DataError: no document has two items, or there are fewer than two different ones.
             DivergedError: a loss or parameter is no longer finite.
+            KeyboardInterrupt: Ctrl-C; the step is finished first, and the model can be used
         """
         check_log(train)
         keep_freed_memory()
@@ -154,17 +156,17 @@ class ParagraphVectors(ItemVectors):
             checkpoint=checkpoint,
             resume=resume,
         )
-        for epoch in run:
-            noise = self._noise(sampler, np.random.default_rng((self.seed, epoch, 1)))
-            rng = np.random.default_rng((self.seed, epoch, 0))
-            for document, context, target in self._windows(documents, rng, self.batch_size, keep):
-                loss, backward = net(document, context, target, *next(noise))
-                backward(len(target))  # the sum over windows
-                optimizer.step()
-                run.record(loss, len(target))
-        self.item_ids_, self.document_ids_ = train.item_ids, train.user_ids
-        self.losses_ = run.losses
-        self._take(net, counts)
+        ids = {"item_ids_": train.item_ids, "document_ids_": train.user_ids}
+        finish = partial(self._keep_result, net, counts)
+        with run.leaving(self, finish, losses_=run.losses, **ids):
+            for epoch in run:
+                noise = self._noise(sampler, np.random.default_rng((self.seed, epoch, 1)))
+                rng = np.random.default_rng((self.seed, epoch, 0))
+                for *window, target in self._windows(documents, rng, self.batch_size, keep):
+                    loss, backward = net(*window, target, *next(noise))
+                    backward(len(target))  # the sum over windows
+                    optimizer.step()
+                    run.record(loss, len(target))
         return self
 
     def scores(self, histories: Histories) -> Array:
@@ -258,18 +260,16 @@ class ParagraphVectors(ItemVectors):
             if p.value.shape != arrays[f"net.{name}"].shape:
                 raise ValueError(f"{name} does not have the shape that the settings give it")
             p.value = arrays[f"net.{name}"]
-        self._take(net, counts)
+        self._keep_result(net, counts)
 
-    def _take(self, net: ParagraphNetwork, counts: Array) -> None:
-        """Set what `fit` learned."""
+    def _keep_result(self, net: ParagraphNetwork, counts: Array) -> None:
         self.net_, self.counts_, self.D_ = net, counts, net.D.value
         output = net.output
         self.O_ = output.O.value
         if isinstance(output, HierarchicalSoftmax):
             self.O_ = _leaf_vectors(output.O.value, output.tree)
         self.E_ = self.O_ if self.mode == "dbow" else net.E.value
-        q = self._sampler(counts).probabilities  # 0 without events, which counts as the rarest
-        self.log_q_ = np.log(np.maximum(q, q[q > 0].min())).astype(np.float32)
+        self.log_q_ = log_shares(self._sampler(counts).probabilities).astype(np.float32)
 
     def _build(self, n_documents: int, counts: Array) -> ParagraphNetwork:
         rng = np.random.default_rng((self.seed, 0))

@@ -2,8 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Literal, Self, TypeAlias
+from typing import Literal, TypeAlias
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from nnlib.data.windows import skip_gram_pairs
 from nnlib.functional.k_means import k_means
 from nnlib.models.item_vectors import normalized
 from nnlib.models.pair_model import PairModel
-from nnlib.models.pair_training import Pairs, pair_counts
+from nnlib.models.pair_training import Pairs, PairVectors, pair_counts
 from nnlib.models.settings import check_whole, check_word
 
 Variant: TypeAlias = Literal["top-k", "cluster"]
@@ -93,17 +92,9 @@ class Prod2Vec(PairModel):
         pairs = (np.maximum(n[:, None] - at, 0) * share).sum()
         return int(pairs * (1 if self.directed else 2))
 
-    def fit(
-        self,
-        train: Interactions,
-        *,
-        progress: bool = False,
-        checkpoint: str | Path | None = None,
-        resume: bool = False,
-    ) -> Self:
-        super().fit(train, progress=progress, checkpoint=checkpoint, resume=resume)
+    def _keep_result(self, net: PairVectors, train: Interactions, q: Array) -> None:
+        super()._keep_result(net, train, q)
         self.cluster_, self.transition_ = self._clusters(train)
-        return self
 
     def _clusters(self, train: Interactions) -> tuple[Array, Array]:
         """Cluster of each item, (N,), and θ, (C, C); one cluster of all for "top-k"."""

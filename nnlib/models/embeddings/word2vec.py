@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, Self, TypeAlias, get_args
 
@@ -124,6 +125,7 @@ class Word2Vec(ItemVectors):
         Raises
             DataError: fewer than two items, or no row of two tokens.
             DivergedError: a loss or parameter is no longer finite.
+            KeyboardInterrupt: Ctrl-C; the block is finished first, and the model can be used
         """
         corpus = self._corpus(train)
         keep_freed_memory()
@@ -156,19 +158,19 @@ class Word2Vec(ItemVectors):
             checkpoint=checkpoint,
             resume=resume,
         )
-        for epoch in run:
-            noise = net.noise(np.random.default_rng((self.seed, epoch, 1)))
-            for i, block in enumerate(self._blocks(corpus, shape, keep, epoch)):
-                look = i % LOSS_EVERY == 0
-                loss, backward = net(block, next(noise), with_loss=look)
-                backward()
-                optimizer.lr = eta(optimizer.t)
-                optimizer.step()
-                if look:
-                    n_predictions = shape.predictions(block)
-                    run.record(loss / max(n_predictions, 1), n_predictions)
-        self.item_ids_, self.losses_ = corpus.vocabulary.ids, run.losses
-        self._keep_result(net, counts)
+        finish, ids = partial(self._keep_result, net, counts), corpus.vocabulary.ids
+        with run.leaving(self, finish, item_ids_=ids, losses_=run.losses):
+            for epoch in run:
+                noise = net.noise(np.random.default_rng((self.seed, epoch, 1)))
+                for i, block in enumerate(self._blocks(corpus, shape, keep, epoch)):
+                    look = i % LOSS_EVERY == 0
+                    loss, backward = net(block, next(noise), with_loss=look)
+                    backward()
+                    optimizer.lr = eta(optimizer.t)
+                    optimizer.step()
+                    if look:
+                        n_predictions = shape.predictions(block)
+                        run.record(loss / max(n_predictions, 1), n_predictions)
         return self
 
     def scores(self, histories: Histories) -> Array:

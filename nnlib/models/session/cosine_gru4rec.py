@@ -10,6 +10,7 @@ import numpy as np
 from nnlib.array import Array, Backward, array_module, generator, to_device, to_host
 from nnlib.data import Interactions
 from nnlib.losses.cosine import SHORTEST, cosine_distance
+from nnlib.models.interrupt import before_training
 from nnlib.models.session.gru4rec import GRU4Rec
 from nnlib.models.session.gru4rec_network import GRU4RecNetwork
 from nnlib.models.session.prefix_gru4rec import PrefixGRU4Rec, no_users
@@ -97,7 +98,9 @@ class CosineGRU4Rec(PrefixGRU4Rec):
     def _learn_table(self, train: Interactions, progress: bool) -> Array:
         settings = {f.name: getattr(self, f.name) for f in fields(PrefixGRU4Rec)}
         model = PrefixGRU4Rec(**{**settings, "epochs": self.table_epochs})
-        return to_host(model.fit(train, progress=progress).net_.W.value)
+        with before_training(self, "the model that gives its table"):
+            model.fit(train, progress=progress)
+        return to_host(model.net_.W.value)
 
     def _build(self, n_items: int) -> GRU4RecNetwork:
         return CosineNetwork(n_items, **self._shape(), through_time=True).to(self.device)

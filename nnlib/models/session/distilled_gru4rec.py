@@ -10,6 +10,7 @@ import numpy as np
 from nnlib.array import Array, generator, to_device
 from nnlib.data import Histories, Interactions
 from nnlib.data.negatives import PopularitySampler
+from nnlib.models.interrupt import before_training
 from nnlib.models.session.distillation import soft_label_loss
 from nnlib.models.session.gru4rec import GRU4Rec
 from nnlib.models.session.gru4rec_network import ScoreBlock
@@ -70,7 +71,8 @@ class DistilledGRU4Rec(PrefixGRU4Rec):
         train, net = self._begin(train, start_from)
         if teacher is None:
             settings = {f.name: getattr(self, f.name) for f in fields(PrefixGRU4Rec)}
-            teacher = PrefixGRU4Rec(**settings).fit(backwards(train), progress=progress)
+            with before_training(self, "its teacher"):
+                teacher = PrefixGRU4Rec(**settings).fit(backwards(train), progress=progress)
         if not np.array_equal(teacher.item_ids_, train.item_ids):
             raise ValueError("the teacher was fitted on other items than the log has")
         optimizer = self._optimizer(net)
