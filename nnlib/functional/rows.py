@@ -6,6 +6,7 @@ twice it keeps one contribution and drops the other without a word.
 """
 
 import numpy as np
+import numpy.typing as npt
 
 from nnlib.array import Array, array_module, fusable
 
@@ -80,3 +81,22 @@ def distinct(ids: Array, scratch: Array) -> tuple[Array, Array]:
     rank = position  # of the survivors; the other entries are never read
     rank[survivor] = xp.arange(len(survivor), dtype=scratch.dtype)
     return ids.take(survivor), rank.take(owner)
+
+
+def count_places(place: Array, n: int, dtype: npt.DTypeLike, weight: Array | None = None) -> Array:
+    """How often each of 0…n−1 occurs among `place`, or the sum of the weights there, (n,).
+
+    `bincount`, which on the GPU waits twice, to learn the smallest and the largest place.
+
+    Shapes
+        place (m,) int · weight (m,), summed in its own type
+    """
+    xp = array_module(place)
+    if xp is np:
+        return np.bincount(place, weight, minlength=n).astype(dtype)
+    import cupyx
+
+    values = xp.ones(len(place), dtype) if weight is None else weight
+    total = xp.zeros(n, values.dtype)
+    cupyx.scatter_add(total, place, values)
+    return total.astype(dtype, copy=False)

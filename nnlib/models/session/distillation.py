@@ -1,6 +1,7 @@
 """The loss of a student who also hears what a teacher thinks."""
 
 from nnlib.array import Array, array_module
+from nnlib.functional.rows import count_places
 from nnlib.functional.softmax import RowLosses, exp_sum
 from nnlib.models.session.gru4rec_network import Objective, ScoreBlock
 
@@ -20,7 +21,7 @@ def soft_label_loss(teacher_scores: Array, share: Array) -> Objective:
     def objective(scores: Array, block: ScoreBlock) -> RowLosses:
         xp = array_module(scores)
         rows = xp.arange(len(scores))
-        count = xp.bincount(block.column_of).astype(scores.dtype)
+        count = count_places(block.column_of, scores.shape[1], scores.dtype)
         e, z, _ = exp_sum(teacher_scores.astype(scores.dtype, copy=False), count)
         y = e * (share / z)[:, None].astype(scores.dtype)  # (1)
         y[rows, block.column] += 1 - share  # (2)

@@ -9,6 +9,7 @@ import numpy as np
 from nnlib.array import Array, Backward, Device, array_module, to_device
 from nnlib.functional import ranking, softmax
 from nnlib.functional.activations import elu, tanh
+from nnlib.functional.rows import count_places
 from nnlib.functional.softmax import RowLosses
 from nnlib.losses import bpr, top1, top1_max
 from nnlib.models.session.gru4rec_network import Objective, ScoreBlock
@@ -46,7 +47,7 @@ def score_block_loss(
     }[loss]
 
     def objective(scores: Array, block: ScoreBlock) -> RowLosses:
-        count = array_module(scores).bincount(block.column_of).astype(scores.dtype)
+        count = count_places(block.column_of, scores.shape[1], scores.dtype)
         y, back_activation = activation(scores)
         losses, G, scale = of_rows(y, block.column, count)
         return RowLosses(losses, back_activation(G), scale)
@@ -79,7 +80,7 @@ def _cross_entropy(support: Array, logq: float, sample_alpha: float, device: Dev
         weights = None
         if logq:
             weights = xp.concatenate([of_target.take(block.target), of_sample.take(block.negative)])
-        weight = xp.bincount(block.column_of, weights).astype(scores.dtype)
+        weight = count_places(block.column_of, scores.shape[1], scores.dtype, weights)
         losses, G, scale = softmax.cross_entropy(scores, block.column, weight)  # (2)
         if logq:  # of r_bb, a constant
             losses += (logq * log_support.take(block.target)).astype(scores.dtype)  # (1)
