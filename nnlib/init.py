@@ -1,11 +1,12 @@
 """Initial weights: functions (rng, shape) → float32 array on the host.
 
 `shape` is (in, out) for a product `x @ W`.  Drawing on the host with a NumPy generator makes CPU
-and GPU start from the same weights.
+and GPU start from the same weights.  `BLANK` in the generator's place draws nothing, for weights
+that a file is about to give.
 """
 
 from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -21,7 +22,7 @@ def glorot(rng: np.random.Generator, shape: Sequence[int]) -> Array:
         Glorot & Bengio 2010, eq. 16.
     """
     bound = np.sqrt(6 / (shape[0] + shape[1]))
-    return rng.uniform(-bound, bound, shape).astype(np.float32)
+    return rng.uniform(-bound, bound, shape).astype(np.float32, copy=False)
 
 
 def he(rng: np.random.Generator, shape: Sequence[int]) -> Array:
@@ -70,7 +71,7 @@ def normal(std: float) -> Init:
 
 def uniform(bound: float) -> Init:
     """U(−bound, bound)."""
-    return lambda rng, shape: rng.uniform(-bound, bound, shape).astype(np.float32)
+    return lambda rng, shape: rng.uniform(-bound, bound, shape).astype(np.float32, copy=False)
 
 
 def zeros(rng: np.random.Generator, shape: Sequence[int]) -> Array:
@@ -94,3 +95,19 @@ def per_gate(init: Init, gates: int) -> Init:
         return np.hstack([init(rng, (n_in, n_out // gates)) for _ in range(gates)])
 
     return blocks
+
+
+class _Blank:
+    """What a generator has of use here, but every draw is 0: no time, no memory until written."""
+
+    def random(self, size: Any, dtype: Any = np.float32) -> Array:
+        return np.zeros(size, np.float32)
+
+    def standard_normal(self, size: Any, dtype: Any = np.float32) -> Array:
+        return np.zeros(size, np.float32)
+
+    def uniform(self, low: float, high: float, size: Any) -> Array:
+        return np.zeros(size, np.float32)
+
+
+BLANK = cast(np.random.Generator, _Blank())

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nnlib.init import (
+    BLANK,
     glorot,
     he,
     he_leaky,
@@ -31,6 +32,16 @@ INITS: list[Any] = [
 
 def rng() -> np.random.Generator:
     return np.random.default_rng(0)
+
+
+@pytest.mark.parametrize("init", [*INITS, per_gate(glorot, 3)])
+def test_blank_weights_are_there_to_be_overwritten(init: Any) -> None:
+    a, b = init(BLANK, (20, 30)), init(BLANK, (20, 30))
+    assert a.shape == (20, 30)
+    assert a.dtype == np.float32
+    assert not a.any()
+    a[:] = 1
+    assert not b.any()
 
 
 @pytest.mark.parametrize("init", INITS)

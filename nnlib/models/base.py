@@ -2,15 +2,16 @@
 
 import json
 import warnings
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 
-from nnlib.array import Array
+from nnlib.array import Array, to_device
 from nnlib.data import DataError, Histories, Interactions
+from nnlib.layer import Layer
 from nnlib.storage import read_arrays, write_arrays
 
 FORMAT = 1  # of saved models
@@ -201,6 +202,19 @@ def check_log(train: Interactions) -> None:
             "every training session has a single event: there is no next item to learn; "
             "check which column is the session"
         )
+
+
+def set_weights(net: Layer, saved: Mapping[str, Array], prefix: str = "net.") -> None:
+    """Make the `saved` arrays, by prefix and name, the weights of `net`; on the CPU not copied.
+
+    Raises
+        ValueError: one does not have the shape that it has in `net`.
+    """
+    for name, p in net.named_parameters():
+        value = saved[f"{prefix}{name}"]
+        if value.shape != p.value.shape:
+            raise ValueError(f"{name} is {value.shape}, the settings make it {p.value.shape}")
+        p.value = value if isinstance(p.value, np.ndarray) else to_device(value, "cuda")
 
 
 def _pack_ids(ids: Array) -> tuple[Array, str]:

@@ -20,14 +20,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from nnlib.array import Array, array_module, to_device
+from nnlib.array import Array, array_module
 from nnlib.compiled import compiled_kernels
 from nnlib.cuda import cuda_kernels
 from nnlib.data import Interactions
 from nnlib.layer import Layer
-from nnlib.models.base import Recommender
+from nnlib.models.base import Recommender, set_weights
 from nnlib.models.interrupt import CtrlC
 from nnlib.models.progress import Bar, Silence
 from nnlib.optim import Optimizer
@@ -221,11 +219,7 @@ class Epochs:
             )
         try:
             self.losses, self.step = list(header["losses"]), int(header["step"])
-            for name, p in self.net.named_parameters():
-                saved = arrays[f"net.{name}"]
-                p.value[...] = (
-                    saved if isinstance(p.value, np.ndarray) else to_device(saved, "cuda")
-                )
+            set_weights(self.net, arrays)
             prefix = "optimizer."
             state = {k.removeprefix(prefix): a for k, a in arrays.items() if k.startswith(prefix)}
             if self.optimizer is not None:

@@ -55,6 +55,15 @@ def test_the_class_is_found_from_the_file(folder, saved, name):
     assert model.recommend(TRAIN.item_ids[:1].tolist(), 3)
 
 
+@pytest.mark.parametrize("name", MODELS)
+def test_reading_draws_no_random_numbers(folder, saved, name, monkeypatch):
+    def drawn(*seed):
+        raise AssertionError("weights that the file gives were drawn first")
+
+    monkeypatch.setattr(np.random, "default_rng", drawn)
+    load_model(folder / name)
+
+
 def test_every_public_model_is_listed_under_its_own_name():
     assert all(cls.__name__ == name for name, cls in MODELS.items())
 

@@ -12,11 +12,11 @@ import numpy as np
 from nnlib.array import Array, Backward
 from nnlib.data import Histories, Interactions, PopularitySampler
 from nnlib.data.windows import set_pairs
-from nnlib.init import normal
+from nnlib.init import BLANK, normal
 from nnlib.layer import Layer
 from nnlib.layers import Embedding, LinearEnsemble, PairwiseResidual
 from nnlib.losses import logistic
-from nnlib.models.base import Recommender, check_log
+from nnlib.models.base import Recommender, check_log, set_weights
 from nnlib.models.embeddings.content2vec_network import Content2VecNetwork, build_merge
 from nnlib.models.epochs import Epochs
 from nnlib.models.item_vectors import history_weights, log_shares
@@ -191,9 +191,8 @@ class Content2Vec(Recommender):
         if not all(len(x) == n for x in (*self.vectors_.values(), self.log_q_)):
             raise ValueError(f"the tables do not have a row for each of the {n} items")
         sizes = tuple(x.shape[1] for x in self.vectors_.values())
-        self.merge_ = build_merge(sizes, self.n_hidden, np.random.default_rng(0))
-        for name, p in self.merge_.named_parameters():
-            p.value[...] = arrays[f"merge.{name}"]
+        self.merge_ = build_merge(sizes, self.n_hidden, BLANK)
+        set_weights(self.merge_, arrays, "merge.")
 
     def _build(
         self, train: Interactions, modules: dict[str, Layer], rng: np.random.Generator

@@ -12,8 +12,9 @@ from nnlib.array import Array, keep_freed_memory
 from nnlib.data import Histories, Interactions, PopularitySampler, document_windows
 from nnlib.data.vocabulary import keep_probability
 from nnlib.functional.trees import Tree, huffman
+from nnlib.init import BLANK
 from nnlib.layers import HierarchicalSoftmax
-from nnlib.models.base import _pack_ids, _unpack_ids, check_log
+from nnlib.models.base import _pack_ids, _unpack_ids, check_log, set_weights
 from nnlib.models.embeddings.paragraph_network import Mode, ParagraphNetwork, SoftmaxOutput
 from nnlib.models.epochs import Epochs
 from nnlib.models.item_vectors import ItemVectors, Score, log_shares, normalized
@@ -142,7 +143,7 @@ class ParagraphVectors(ItemVectors):
         check_log(train)
         keep_freed_memory()
         counts, documents = train.support(), train.histories()
-        net = self._build(train.n_users, counts)
+        net = self._build(train.n_users, counts, np.random.default_rng((self.seed, 0)))
         optimizer = Adagrad(net.parameters(), self.lr, initial=START)
         sampler = self._sampler(counts)
         keep = keep_probability(counts, self.subsample) if self.subsample else None
@@ -255,11 +256,8 @@ class ParagraphVectors(ItemVectors):
         self.losses_ = arrays["losses"].tolist()
         if len(counts) != len(self.item_ids_):
             raise ValueError(f"{len(counts)} counts for {len(self.item_ids_)} items")
-        net = self._build(len(self.document_ids_), counts)
-        for name, p in net.named_parameters():
-            if p.value.shape != arrays[f"net.{name}"].shape:
-                raise ValueError(f"{name} does not have the shape that the settings give it")
-            p.value = arrays[f"net.{name}"]
+        net = self._build(len(self.document_ids_), counts, BLANK)
+        set_weights(net, arrays)
         self._keep_result(net, counts)
 
     def _keep_result(self, net: ParagraphNetwork, counts: Array) -> None:
@@ -271,8 +269,7 @@ class ParagraphVectors(ItemVectors):
         self.E_ = self.O_ if self.mode == "dbow" else net.E.value
         self.log_q_ = log_shares(self._sampler(counts).probabilities).astype(np.float32)
 
-    def _build(self, n_documents: int, counts: Array) -> ParagraphNetwork:
-        rng = np.random.default_rng((self.seed, 0))
+    def _build(self, n_documents: int, counts: Array, rng: np.random.Generator) -> ParagraphNetwork:
         width = self.n_factors * (1 + self._places() if self.mode == "dm-concat" else 1)
         output: SoftmaxOutput | HierarchicalSoftmax | SampledOutput
         if self.output == "softmax":

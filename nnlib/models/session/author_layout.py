@@ -35,6 +35,7 @@ import numpy as np
 
 from nnlib.array import Array, to_host
 from nnlib.data.columns import object_array
+from nnlib.init import BLANK
 from nnlib.models.session.gru4rec import GRU4Rec
 from nnlib.models.session.gru4rec_network import GRU4RecNetwork
 from nnlib.storage import read_safetensors, write_safetensors
@@ -86,7 +87,7 @@ def from_author(
     """
     model = GRU4Rec(**_sizes(arrays), **_settings(settings or {}))
     model.item_ids_, model.losses_ = _ids(item_ids), []
-    model.net_ = model._build(len(model.item_ids_))
+    model.net_ = model._build(len(model.item_ids_), BLANK)
     _check_shapes({name: np.shape(a) for name, a in arrays.items()}, to_author(model))
     values = {name: p.value for name, p in model.net_.named_parameters()}
     for e in _layout(model):

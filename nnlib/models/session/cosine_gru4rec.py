@@ -102,8 +102,8 @@ class CosineGRU4Rec(PrefixGRU4Rec):
             model.fit(train, progress=progress)
         return to_host(model.net_.W.value)
 
-    def _build(self, n_items: int) -> GRU4RecNetwork:
-        return CosineNetwork(n_items, **self._shape(), through_time=True).to(self.device)
+    def _build(self, n_items: int, rng: np.random.Generator | None = None) -> GRU4RecNetwork:
+        return CosineNetwork(n_items, **self._shape(rng), through_time=True).to(self.device)
 
 
 class CosineNetwork(PrefixNetwork):

@@ -22,8 +22,9 @@ from nnlib.data import Histories, Interactions
 from nnlib.data.batches import session_parallel
 from nnlib.data.negatives import PopularitySampler
 from nnlib.data.user_sessions import user_sessions
+from nnlib.init import BLANK
 from nnlib.layers.gru_cell import Reset
-from nnlib.models.base import Recommender, check_log
+from nnlib.models.base import Recommender, check_log, set_weights
 from nnlib.models.epochs import Epochs
 from nnlib.models.session.gru4rec_bptt import Step, back_through_time
 from nnlib.models.session.gru4rec_loss import Loss, score_block_loss
@@ -283,9 +284,8 @@ class GRU4Rec(Recommender):
             if arrays[f"net.cells.{i}.U"].shape != (n, 3 * n):
                 raise ValueError(f"hidden={self.hidden} is not the shape of the weights")
         self.losses_ = arrays["losses"].tolist()
-        self.net_ = self._build(len(self.item_ids_))
-        for name, p in self.net_.named_parameters():
-            p.value[...] = to_device(arrays[f"net.{name}"], self.device)
+        self.net_ = self._build(len(self.item_ids_), BLANK)
+        set_weights(self.net_, arrays)
 
     def _begin(
         self, train: Interactions, start_from: "GRU4Rec | None"
@@ -301,11 +301,12 @@ class GRU4Rec(Recommender):
         take_over(net, self, start_from)
         return train, net
 
-    def _build(self, n_items: int) -> GRU4RecNetwork:
-        network = GRU4RecNetwork(n_items, **self._shape(), through_time=self.bptt > 1)
+    def _build(self, n_items: int, rng: np.random.Generator | None = None) -> GRU4RecNetwork:
+        """The network before training; its weights are drawn by `rng`, or None: as `seed` says."""
+        network = GRU4RecNetwork(n_items, **self._shape(rng), through_time=self.bptt > 1)
         return network.to(self.device)
 
-    def _shape(self) -> dict[str, Any]:
+    def _shape(self, rng: np.random.Generator | None) -> dict[str, Any]:
         """What a network needs to know besides the number of items."""
         first: Reset = "before" if self.embedding is None else "after"
         return {
@@ -316,7 +317,7 @@ class GRU4Rec(Recommender):
             "reset": [
                 self.reset or (first if i == 0 else "after") for i in range(len(self.hidden))
             ],
-            "rng": np.random.default_rng((self.seed, 0)),
+            "rng": rng or np.random.default_rng((self.seed, 0)),
         }
 
     def _optimizer(self, net: GRU4RecNetwork) -> Adagrad:

@@ -134,8 +134,8 @@ class PrefixGRU4Rec(GRU4Rec):
             keep_last=self.keep_last,
         )
 
-    def _build(self, n_items: int) -> GRU4RecNetwork:
-        return PrefixNetwork(n_items, **self._shape(), through_time=True).to(self.device)
+    def _build(self, n_items: int, rng: np.random.Generator | None = None) -> GRU4RecNetwork:
+        return PrefixNetwork(n_items, **self._shape(rng), through_time=True).to(self.device)
 
 
 def no_users(users: Mapping[Hashable, Hashable] | None) -> None:

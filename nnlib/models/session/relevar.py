@@ -111,8 +111,9 @@ class ReLeVar(GRU4Rec):
         net = cast(ReLeVarNetwork, self.net_)
         return to_host(net.latent(self.states_after(histories)[-1])[0][1])
 
-    def _build(self, n_items: int) -> "ReLeVarNetwork":
-        return ReLeVarNetwork(n_items, n_latent=self.n_latent, **self._shape()).to(self.device)
+    def _build(self, n_items: int, rng: np.random.Generator | None = None) -> "ReLeVarNetwork":
+        network = ReLeVarNetwork(n_items, n_latent=self.n_latent, **self._shape(rng))
+        return network.to(self.device)
 
 
 class ReLeVarNetwork(GRU4RecNetwork):
