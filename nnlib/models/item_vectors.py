@@ -1,7 +1,7 @@
 """ItemVectors: what all models share that learn an input and an output vector of every item."""
 
 from collections.abc import Hashable, Sequence
-from typing import Any, Literal, TypeAlias, get_args
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
@@ -9,6 +9,7 @@ from nnlib.array import Array
 from nnlib.data import Histories
 from nnlib.functional.rows import add_rows
 from nnlib.models.base import Recommender
+from nnlib.models.settings import check_word
 
 Score: TypeAlias = Literal["cosine", "pmi", "prob"]
 
@@ -109,8 +110,7 @@ def history_weights(histories: Histories, decay: float) -> tuple[Array, Array, A
 
 def check_scoring(score: str, decay: float) -> None:
     """Raise a ValueError if `score` is no word for it or `decay` is out of range."""
-    if score not in get_args(Score):
-        raise ValueError(f"score={score!r}: it must be one of {', '.join(get_args(Score))}")
+    check_word(Score, score=score)
     if not 0 < decay <= 1:
         raise ValueError(f"decay={decay!r}: it must be above 0 and at most 1")
 

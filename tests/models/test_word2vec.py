@@ -9,7 +9,7 @@ from nnlib.data import DataError, Histories, Interactions, TextCorpus
 from nnlib.data.synthetic import HMMClicks
 from nnlib.functional.trees import mean_code_length
 from nnlib.models import Word2Vec, load_model
-from nnlib.models.embeddings.word2vec_network import BlockShape
+from nnlib.models.embeddings.block_shape import BlockShape
 
 MODES = [
     {"architecture": a, "output": o}
@@ -159,7 +159,7 @@ def test_a_frequent_item_does_not_diverge():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"architecture": "glove"}, "architecture='glove'.*skip-gram, cbow"),
+        ({"architecture": "glove"}, "architecture='glove'.*'skip-gram', 'cbow'"),
         ({"output": "hs"}, "output='hs'.*one of"),
         ({"tree": "oak"}, "tree='oak'.*huffman"),
         ({"window": 0}, "window=0.*at least 1"),

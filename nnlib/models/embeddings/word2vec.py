@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias, get_args
+from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 
@@ -17,16 +17,17 @@ from nnlib.data.vocabulary import keep_probability
 from nnlib.functional.hierarchical_softmax import log_probabilities
 from nnlib.functional.trees import Tree, balanced, from_children, huffman, random_tree
 from nnlib.models.base import check_log
+from nnlib.models.embeddings.block_shape import BlockShape
 from nnlib.models.embeddings.capped_sgd import CappedSGD
 from nnlib.models.embeddings.word2vec_network import (
-    BlockShape,
-    NegativeSampling,
-    SoftmaxOutput,
-    TreeOutput,
+    NegativeSamplingTables,
+    SoftmaxTables,
+    TreeTables,
     Word2VecTables,
 )
 from nnlib.models.epochs import Epochs
 from nnlib.models.item_vectors import ItemVectors, Score, check_scoring
+from nnlib.models.settings import check_not_negative, check_positive, check_whole, check_word
 from nnlib.optim import linear
 
 Architecture: TypeAlias = Literal["skip-gram", "cbow"]
@@ -217,22 +218,24 @@ class Word2Vec(ItemVectors):
     def _network(self, shape: BlockShape, counts: Array) -> Word2VecTables:
         rng, D = np.random.default_rng(self.seed), self.n_factors
         if self.output == "negative-sampling":
-            return NegativeSampling(shape, counts, D, self.negatives, self.noise_exponent, rng=rng)
+            return NegativeSamplingTables(
+                shape, counts, D, self.negatives, self.noise_exponent, rng=rng
+            )
         if self.output == "softmax":
-            return SoftmaxOutput(shape, len(counts), D, rng=rng)
+            return SoftmaxTables(shape, len(counts), D, rng=rng)
         trees = {
             "huffman": lambda: huffman(counts),
             "balanced": lambda: balanced(len(counts)),
             "random": lambda: random_tree(len(counts), rng),
         }
-        return TreeOutput(shape, trees[self.tree](), D, rng=rng)
+        return TreeTables(shape, trees[self.tree](), D, rng=rng)
 
     def _keep_result(self, net: Word2VecTables, counts: Array) -> None:
         self.E_, self.O_ = net.E.value, net.O.value
         p = counts.astype(np.float64)
-        if isinstance(net, NegativeSampling):
+        if isinstance(net, NegativeSamplingTables):
             p = net.sampler.probabilities
-        elif isinstance(net, TreeOutput):
+        elif isinstance(net, TreeTables):
             self.children_ = net.tree.children
             self.O_ = np.concatenate([self.O_, np.zeros_like(self.O_[:1])])
         p = np.maximum(p, p[p > 0].min())  # an item without events counts as the rarest
@@ -241,21 +244,22 @@ class Word2Vec(ItemVectors):
 
 def _check_settings(m: Word2Vec) -> None:
     """Raise a ValueError that names the first setting out of range."""
-    for name, words in (("architecture", Architecture), ("output", Output), ("tree", TreeShape)):
-        if (value := getattr(m, name)) not in get_args(words):
-            raise ValueError(f"{name}={value!r}: it must be one of {', '.join(get_args(words))}")
-    for name in ("n_factors", "window", "negatives", "min_count", "epochs", "batch_size"):
-        value = getattr(m, name)
-        if name == "batch_size" and value is None:
-            continue
-        if not isinstance(value, int) or value < 1:
-            raise ValueError(f"{name}={value!r}: it must be a whole number of at least 1")
-    if not isinstance(m.seed, int) or m.seed < 0:
-        raise ValueError(f"seed={m.seed!r}: it must be a whole number of at least 0")
+    check_word(Architecture, architecture=m.architecture)
+    check_word(Output, output=m.output)
+    check_word(TreeShape, tree=m.tree)
+    check_whole(
+        n_factors=m.n_factors,
+        window=m.window,
+        negatives=m.negatives,
+        min_count=m.min_count,
+        epochs=m.epochs,
+    )
+    check_whole(0, seed=m.seed)
+    if m.batch_size is not None:
+        check_whole(batch_size=m.batch_size)
+    if m.lr is not None:
+        check_positive(lr=m.lr)
     if not np.isfinite(m.noise_exponent):
         raise ValueError(f"noise_exponent={m.noise_exponent!r}: it must be a finite number")
-    if not 0 <= m.subsample < math.inf:
-        raise ValueError(f"subsample={m.subsample!r}: it must be a finite number of at least 0")
-    if m.lr is not None and not 0 < m.lr < math.inf:
-        raise ValueError(f"lr={m.lr!r}: it must be a finite number above 0, or None")
+    check_not_negative(subsample=m.subsample)
     check_scoring(m.score, m.decay)

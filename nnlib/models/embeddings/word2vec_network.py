@@ -1,6 +1,6 @@
 """The networks of Word2Vec: two tables, and one block of tokens at a time through them.
 
-    net = NegativeSampling(shape, counts, negatives=5, noise_exponent=0.75, rng=rng)
+    net = NegativeSamplingTables(shape, counts, negatives=5, noise_exponent=0.75, rng=rng)
     noise = net.noise(rng)
     loss, backward = net(block, next(noise))
     backward()
@@ -10,7 +10,6 @@ predictions are (token, token of its window), CBOW's are tokens that have a cont
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
 from functools import partial
 from itertools import repeat
 
@@ -19,7 +18,7 @@ import numpy as np
 from nnlib.array import Array, Backward, array_module
 from nnlib.data import PopularitySampler
 from nnlib.data.token_blocks import TokenBlock
-from nnlib.functional.bands import band, tile_size, window_sums, window_sums_backward
+from nnlib.functional.bands import window_sums, window_sums_backward
 from nnlib.functional.cbow_block import cbow_block, cbow_block_backward, target_noise_weight
 from nnlib.functional.path_block import (
     band_path_block,
@@ -36,73 +35,11 @@ from nnlib.functional.sgns_block import noise_weight, sgns_block, sgns_block_bac
 from nnlib.functional.trees import Tree, cut_paths
 from nnlib.layer import Layer
 from nnlib.losses import cross_entropy, soft_cross_entropy
+from nnlib.models.embeddings.block_shape import BlockShape
 from nnlib.parameter import Parameter
 
-GROUPS = 16, 32  # tokens that share half as many negatives
 DRAWN = 2**15  # negatives that are drawn at once
 TOP = 31  # nodes of the dense part of a tree: five levels of a balanced one
-
-
-@dataclass(frozen=True)
-class BlockShape:
-    """What a block of tokens is cut into.
-
-    M tokens share M/2 negatives.  With M = 16 each token meets 8, which are cheap; with M = 32 it
-    meets 16, no more different ones in all, which skip-gram with wide windows learns more from.
-    CBOW must not have 8 for 32: each would stand for so many that `CappedSGD` shortens its steps.
-
-    Arguments
-        window: w
-        batch_size: tokens of a block, rounded up to whole tiles and groups
-        cbow: CBOW, otherwise skip-gram
-        mean: CBOW's hidden layer is the mean of the context, otherwise the sum
-        group: M, one of `GROUPS`
-    """
-
-    window: int
-    batch_size: int
-    cbow: bool
-    mean: bool
-    group: int = GROUPS[0]
-
-    def for_draws(self, n: float) -> "BlockShape":
-        """This with the M for tokens that would draw n negatives each, were they not shared."""
-        return replace(self, group=GROUPS[not self.cbow and n > GROUPS[0]])
-
-    @property
-    def n_tokens(self) -> int:
-        """B: a multiple of T and of every M, all powers of 2."""
-        multiple = max(tile_size(self.window), *GROUPS)
-        return -(-self.batch_size // multiple) * multiple
-
-    @property
-    def n_groups(self) -> int:
-        """G, of the tokens that share negatives."""
-        return self.n_tokens // self.group
-
-    @property
-    def n_shared(self) -> int:
-        """S, negatives of a group."""
-        return self.group // 2
-
-    @property
-    def n_tiles(self) -> int:
-        """R."""
-        return self.n_tokens // tile_size(self.window)
-
-    def near(self, block: TokenBlock) -> Array:
-        """Which tokens are whose context, (R, T, U)."""
-        return band(block.left, block.right, self.n_tiles, self.window)
-
-    def share(self, block: TokenBlock) -> Array:
-        """The weight of each context in CBOW's hidden layer, for each token, (B,)."""
-        n = np.maximum(block.n_contexts, 1).astype(np.float32)
-        return 1 / n if self.mean else np.ones_like(n)
-
-    def predictions(self, block: TokenBlock) -> int:
-        """How many predictions a block makes."""
-        n = block.n_contexts
-        return int((n > 0).sum() if self.cbow else n.sum())
 
 
 class Word2VecTables(Layer):
@@ -143,7 +80,7 @@ class Word2VecTables(Layer):
         return h, backward
 
 
-class NegativeSampling(Word2VecTables):
+class NegativeSamplingTables(Word2VecTables):
     """Tell the token that is there from others drawn at random; see `sgns_block`, `cbow_block`."""
 
     def __init__(
@@ -197,7 +134,7 @@ class NegativeSampling(Word2VecTables):
         return loss, backward
 
 
-class TreeOutput(Word2VecTables):
+class TreeTables(Word2VecTables):
     """Hierarchical softmax: O (N − 1, D) are the inner nodes; see `path_block`.
 
     Skip-gram predicts the token in the middle from each of its contexts, as word2vec.c does, not
@@ -262,7 +199,7 @@ class TreeOutput(Word2VecTables):
         return (None if deep_loss is None else deep_loss + top_loss), backward_skip_gram
 
 
-class SoftmaxOutput(Word2VecTables):
+class SoftmaxTables(Word2VecTables):
     """Softmax over all N items: exact, and N D operations for every token; for small N."""
 
     def __init__(
