@@ -27,19 +27,25 @@ def cuda_kernels() -> Iterator[None]:
     """
     before = dict(FUSED)
     if "cupy" in sys.modules:
-        from nnlib.cuda import adagrad, gru_step, row_losses, rows
+        from nnlib.cuda import adagrad, gru_step, philox, row_losses, rows, scores
 
         FUSED.update(
             adagrad=adagrad.adagrad,
             adagrad_rows=adagrad.adagrad_rows,
+            alias_choice=philox.alias_choice,
             bpr_max=row_losses.bpr_max,
             coalesce=rows.coalesce,
+            coalesce_padded=rows.coalesce_padded,
             cross_entropy=row_losses.cross_entropy,
             distinct=rows.distinct,
+            distinct_padded=rows.distinct_padded,
             gru_step_after=gru_step.gru_step_after,
             gru_step_after_backward=gru_step.gru_step_after_backward,
             gru_step_before=gru_step.gru_step_before,
             gru_step_before_backward=gru_step.gru_step_before_backward,
+            item_scores=scores.item_scores,
+            random_uniform=philox.random_uniform,
+            random_words=philox.random_words,
         )
     try:
         yield

@@ -36,12 +36,15 @@ extern "C" __global__ void adagrad(REAL *theta, const REAL *g, REAL *G, REAL *v,
 }
 
 // Row ids_k of theta, G and v by row k of g; ids are distinct, rows have D elements, n = len(g).
+// An id below 0 is nobody's: that row of g does nothing.
 extern "C" __global__ void adagrad_rows(REAL *theta, const long long *ids, const REAL *g, REAL *G,
                                         REAL *v, REAL lr, REAL momentum, REAL eps, int n, int D)
 {
     int i = blockIdx.x * blockDim.x + threadIdx.x;
     if (i >= n * D)
         return;
-    long long at = ids[i / D] * D + i % D;
+    long long row = ids[i / D], at = row * D + i % D;
+    if (row < 0)
+        return;
     update(theta + at, g[i], G + at, v ? v + at : v, lr, momentum, eps);
 }

@@ -1,9 +1,10 @@
-"""A GRU step on the GPU: products by cuBLAS, what is between them in one or two kernels."""
+"""A GRU step on the GPU: products by a library, what is between them in one or two kernels."""
 
 from nnlib.array import Array, array_module
 from nnlib.cuda.kernel import Kernel, fits, without_kernel
 from nnlib.functional import gru_step as reference
 from nnlib.functional.gru_step import GRUStepSaved
+from nnlib.functional.products import product
 
 GATES_BEFORE = Kernel("gru_step", "gates_before")
 STATE_BEFORE = Kernel("gru_step", "state_before")
@@ -37,8 +38,8 @@ def gru_step_before_backward(dh_next: Array, saved: GRUStepSaved) -> tuple[Array
     dq = _product(da[:C, 2 * H :], U[:, 2 * H :].T)
     R_BEFORE_BACKWARD.per_element(B * H, dq, gates, h, da, B, C, H)
     dU = xp.empty_like(U)
-    dU[:, 2 * H :] = q.T @ da[:C, 2 * H :]  # (3)
-    dU[:, : 2 * H] = h.T @ da[:C, : 2 * H]  # (1)
+    product(q.T, da[:C, 2 * H :], out=dU[:, 2 * H :])  # (3)
+    product(h.T, da[:C, : 2 * H], out=dU[:, : 2 * H])  # (1)
     return da, dU
 
 
@@ -62,9 +63,9 @@ def gru_step_after_backward(dh_next: Array, saved: GRUStepSaved) -> tuple[Array,
     xp, B, (C, H) = array_module(c), len(c), h.shape
     da, dm = xp.empty((B, 3 * H), c.dtype), xp.empty((B, 3 * H), c.dtype)
     STEP_AFTER_BACKWARD.per_element(B * H, dh_next, gates, c, gap, m_c, da, dm, B, H)
-    return da, h.T @ dm[:C], dm.sum(axis=0)  # (1)
+    return da, product(h.T, dm[:C]), dm.sum(axis=0)  # (1)
 
 
 def _product(x: Array, y: Array) -> Array:
     """x y in the order of memory that kernels count on, whatever order the library likes."""
-    return array_module(x).ascontiguousarray(x @ y)
+    return array_module(x).ascontiguousarray(product(x, y))

@@ -1,7 +1,8 @@
 // Ids of table rows: the distinct ones, and the sum of the rows that share an id.
 //
 // The references are in nnlib/functional/rows.py.  Results have room for n ids; how many of them
-// are distinct is written beside them, so that no launch waits for that number.
+// are distinct is written beside them, so that no launch waits for that number.  Behind those stands
+// the id -1 with sums of 0, which is all that functional/fixed_shapes.py wants.
 //
 // Ladder, distinct
 //   version 1  CuPy: atomic maxima, a comparison, flatnonzero, look-ups: at least 10 launches and
@@ -70,6 +71,8 @@ extern "C" __global__ void distinct(const long long *ids, long long *scratch, lo
         if (owner != i)
             place[i] = place[owner];
     }
+    for (int i = found + threadIdx.x; i < n; i += blockDim.x)
+        unique[i] = -1;
     if (threadIdx.x == 0)
         *n_unique = found;
 }
@@ -97,6 +100,8 @@ extern "C" __global__ void order_ids(const long long *ids, long long *unique, in
 
     if (i < n)
         order[smaller + before] = i;
+    if (i >= found && i < n)
+        unique[i] = -1;
     if (is_first) {
         unique[rank] = mine;
         start[rank] = smaller;
@@ -115,10 +120,9 @@ extern "C" __global__ void sum_runs(const REAL *values, const int *order, const 
     if (i >= n * D)
         return;
     int u = i / D, d = i % D;
-    if (u >= *n_unique)
-        return;
     REAL sum = 0;
-    for (int p = start[u]; p < start[u + 1]; p++)
-        sum += values[order[p] * D + d];
+    if (u < *n_unique)
+        for (int p = start[u]; p < start[u + 1]; p++)
+            sum += values[order[p] * D + d];
     sums[i] = sum;
 }

@@ -4,6 +4,7 @@ import numpy as np
 
 from nnlib.array import Array, array_module
 from nnlib.cuda.kernel import Kernel, fits, without_kernel
+from nnlib.functional import fixed_shapes
 from nnlib.functional import rows as reference
 
 DISTINCT = Kernel("rows", "distinct")
@@ -16,23 +17,57 @@ ONE_BLOCK = 65_536  # ids that one block still gets through faster than many lau
 
 def distinct(ids: Array, scratch: Array) -> tuple[Array, Array]:
     """`functional.rows.distinct`."""
-    if ids.dtype != np.int64 or scratch.dtype != np.int64 or len(ids) > ONE_BLOCK:
+    if not _one_block(ids, scratch):
         return without_kernel(reference.distinct)(ids, scratch)
-    xp = array_module(ids)
-    ids = xp.ascontiguousarray(ids)
-    unique, place, n = xp.empty_like(ids), xp.empty_like(ids), xp.empty(1, ids.dtype)
-    DISTINCT.per_block(1, ids, scratch, unique, place, n, len(ids), threads=BLOCK)
+    unique, place, n = _distinct(ids, scratch)
     return unique[: int(n[0])], place
+
+
+def distinct_padded(ids: Array, scratch: Array) -> tuple[Array, Array]:
+    """`functional.fixed_shapes.distinct_padded`; nothing waits."""
+    if not _one_block(ids, scratch):
+        return without_kernel(fixed_shapes.distinct_padded)(ids, scratch)
+    unique, place, _ = _distinct(ids, scratch)
+    return unique, place
 
 
 def coalesce(ids: Array, values: Array) -> tuple[Array, Array]:
     """`functional.rows.coalesce`, which adds in another order where an id occurs thrice or more."""
-    if not fits(values, ids=ids) or not 0 < len(ids) <= BLOCK:
+    if not _few(ids, values):
         return without_kernel(reference.coalesce)(ids, values)
+    unique, sums, n = _coalesce(ids, values)
+    u = int(n[0])
+    return unique[:u], sums[:u]
+
+
+def coalesce_padded(ids: Array, values: Array) -> tuple[Array, Array]:
+    """`functional.fixed_shapes.coalesce_padded`; nothing waits."""
+    if not _few(ids, values):
+        return without_kernel(fixed_shapes.coalesce_padded)(ids, values)
+    unique, sums, _ = _coalesce(ids, values)
+    return unique, sums
+
+
+def _one_block(ids: Array, scratch: Array) -> bool:
+    return ids.dtype == scratch.dtype == np.int64 and len(ids) <= ONE_BLOCK
+
+
+def _few(ids: Array, values: Array) -> bool:
+    return fits(values, ids=ids) and 0 < len(ids) <= BLOCK
+
+
+def _distinct(ids: Array, scratch: Array) -> tuple[Array, Array, Array]:
+    xp = array_module(ids)
+    ids = xp.ascontiguousarray(ids)
+    unique, place, n = xp.empty_like(ids), xp.empty_like(ids), xp.empty(1, ids.dtype)
+    DISTINCT.per_block(1, ids, scratch, unique, place, n, len(ids), threads=BLOCK)
+    return unique, place, n
+
+
+def _coalesce(ids: Array, values: Array) -> tuple[Array, Array, Array]:
     xp, n, D = array_module(ids), len(ids), values.size // len(ids)
     unique, n_unique, sums = xp.empty_like(ids), xp.empty(1, ids.dtype), xp.empty_like(values)
     order, start = xp.empty(n, np.int32), xp.empty(n + 1, np.int32)
     ORDER_IDS.per_block(1, ids, unique, order, start, n_unique, n, threads=BLOCK)
     SUM_RUNS.per_element(n * D, values, order, start, n_unique, sums, n, D)
-    u = int(n_unique[0])
-    return unique[:u], sums[:u]
+    return unique, sums, n_unique

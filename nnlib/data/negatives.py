@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from nnlib.array import Array, Device, array_module, to_device
+from nnlib.array import Array, Device, array_module, fusable, to_device
 
 
 class PopularitySampler:
@@ -34,16 +34,26 @@ class PopularitySampler:
 
     def draw(self, rng: np.random.Generator, n: int) -> Array:
         """`n` independent items, (n,) int, on the sampler's device; `rng` must be of it too."""
-        xp = array_module(self.alias)
         coin, place = rng.integers(0, 2**32, (2, n), dtype=np.uint32)
-        slot = (place.astype(np.uint64) * len(self.alias) >> 32).astype(np.intp)
-        return xp.where(coin < self.threshold.take(slot), slot, self.alias.take(slot))
+        return alias_choice(coin, place, self.threshold, self.alias)
 
     def stream(self, rng: np.random.Generator, n: int, cache: int = 2**17) -> Iterator[Array]:
         """Endless batches of `n` items, drawn about `cache` at a time."""
         per_cache = max(1, cache // max(n, 1))
         while True:
             yield from self.draw(rng, per_cache * n).reshape(per_cache, n)
+
+
+@fusable
+def alias_choice(coin: Array, place: Array, threshold: Array, alias: Array) -> Array:
+    """The items of random slots, each its slot's own or its alias.
+
+    Shapes
+        coin, place (n,) uint32, uniform · threshold, alias (N,) → (n,) int
+    """
+    slot = (place.astype(np.uint64) * len(alias) >> 32).astype(np.intp)
+    own = coin < threshold.take(slot)
+    return array_module(alias).where(own, slot, alias.take(slot))
 
 
 def _alias_table(probabilities: Array) -> tuple[Array, Array]:

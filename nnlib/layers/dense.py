@@ -3,6 +3,7 @@
 import numpy as np
 
 from nnlib.array import Array, Backward
+from nnlib.functional.products import product
 from nnlib.init import Init, glorot
 from nnlib.layer import Layer
 from nnlib.layers.sizes import check_sizes
@@ -41,7 +42,7 @@ class Dense(Layer):
 
     def __call__(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Backward]:
         W, b = self.W, self.b
-        y = x @ W.value  # (1)
+        y = product(x, W.value)  # (1)
         if b is not None:
             y += b.value
 
@@ -49,7 +50,7 @@ class Dense(Layer):
             dy_rows = dy.reshape(-1, dy.shape[-1])
             if b is not None:
                 b.accumulate(dy_rows.sum(axis=0))  # (1)
-            W.accumulate(x.reshape(-1, x.shape[-1]).T @ dy_rows)  # (1)
-            return dy @ W.value.T  # (1)
+            W.accumulate(product(x.reshape(-1, x.shape[-1]).T, dy_rows))  # (1)
+            return product(dy, W.value.T)  # (1)
 
         return y, backward

@@ -27,6 +27,7 @@ With many negatives the mean drowns the few that are close to the positive; π s
 
 from nnlib.array import Array, Backward, array_module
 from nnlib.functional import ranking
+from nnlib.functional.products import product, row_dots
 from nnlib.functional.softmax import exp_sum, scale_rows
 
 LOG_2 = 0.6931471805599453
@@ -52,7 +53,7 @@ def bpr(scores: Array, target: Array, count: Array | None = None) -> tuple[Array
     y *= 0.5
     h = xp.tanh(y, out=y)  # (1): v = ½ (1 + h)
     above -= xp.log1p(abs(h))  # −log(1 − v) = max(y, 0) − log(1 + |h|) + log 2; without log 2 ...
-    loss = (above @ n).mean() / xp.maximum(N, 1)  # (2) ... the positive itself contributes 0
+    loss = product(above, n).mean() / xp.maximum(N, 1)  # (2) ... the positive itself contributes 0
     loss += LOG_2 * xp.minimum(N, 1)
 
     def backward(dloss: Array | float = 1.0) -> Array:
@@ -82,7 +83,7 @@ def top1(scores: Array, target: Array, count: Array | None = None) -> tuple[Arra
     xp, B, n = array_module(scores), len(scores), _counts(scores, count)
     rows, N = xp.arange(B), n.sum() - 1
     h, g = _half_tanhs(scores, scores[rows, target])  # (1): v = ½ (1 + h), q = ½ (1 + g)
-    sums = (h + g) @ n - g[rows, target]  # Σ_j w (h + g), as h_t = 0
+    sums = product(h + g, n) - g[rows, target]  # Σ_j w (h + g), as h_t = 0
     loss = sums.mean() / (2 * xp.maximum(N, 1)) + xp.minimum(N, 1)  # (2)
 
     def backward(dloss: Array | float = 1.0) -> Array:
@@ -96,7 +97,7 @@ def top1(scores: Array, target: Array, count: Array | None = None) -> tuple[Arra
         dy += c
         ds += dy
         ds *= n
-        ds[rows, target] -= own + dy @ n
+        ds[rows, target] -= own + product(dy, n)
         return ds
 
     return loss, backward
@@ -116,14 +117,14 @@ def top1_max(scores: Array, target: Array, count: Array | None = None) -> tuple[
     Source
         Hidasi & Karatzoglou 2018.
     """
-    xp, B, n = array_module(scores), len(scores), _counts(scores, count)
-    rows = xp.arange(B)
+    B, n = len(scores), _counts(scores, count)
+    rows = array_module(scores).arange(B)
     h, g = _half_tanhs(scores, scores[rows, target])  # (1): v = ½ (1 + h), q = ½ (1 + g)
     l = h + g
     l *= 0.5
     l += 1
     e, z, _ = exp_sum(scores, n, leave_out=target)  # (2): π = e / z
-    losses = xp.einsum("bj,bj->b", e, l) / z  # (3)
+    losses = row_dots(e, l) / z  # (3)
 
     def backward(dloss: Array | float = 1.0) -> Array:
         slope = h * h

@@ -177,7 +177,7 @@ template <class A> static char *describe(char *text)
     using T = std::remove_cv_t<std::remove_pointer_t<A>>;
     if (std::is_pointer_v<A>)
         *text++ = 'p';
-    *text++ = std::is_floating_point_v<T> ? 'f' : 'i';
+    *text++ = std::is_floating_point_v<T> ? 'f' : std::is_unsigned_v<T> ? 'u' : 'i';
     *text++ = '0' + sizeof(T);
     *text++ = ' ';
     return text;

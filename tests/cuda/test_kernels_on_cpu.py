@@ -7,8 +7,11 @@ import pytest
 
 from nnlib.array import FUSED, to_device, to_host
 from nnlib.cuda import cuda_kernels
+from nnlib.cuda.philox import CounterRandom
 from nnlib.data import HMMClicks
-from nnlib.functional import gru_step, ranking, rows, softmax, updates
+from nnlib.data.negatives import PopularitySampler, alias_choice
+from nnlib.functional import fixed_shapes, gru_step, philox, ranking, rows, softmax, updates
+from nnlib.functional.fixed_shapes import NOBODY
 from nnlib.models import GRU4Rec
 from nnlib.models.session import gru4rec
 
@@ -124,6 +127,50 @@ def test_distinct(n: int, size: int, kernels: Any) -> None:
     assert kernels.launches == ["distinct"]
 
 
+@pytest.mark.parametrize("n", [1, 7, 33, 1024])
+def test_padded_rows(n: int, kernels: Any, device: Any) -> None:
+    rng = np.random.default_rng(n)
+    ids, values = rng.integers(max(1, n // 2), size=n), rng.normal(size=(n, 3))
+    (expected, _), (mine, _) = both(fixed_shapes.distinct_padded, ids, np.full(n, 7))
+    close(expected, mine)
+    (expected, _), (mine, _) = both(fixed_shapes.coalesce_padded, ids, values)
+    np.testing.assert_array_equal(to_host(mine[0]), expected[0])
+    np.testing.assert_allclose(to_host(mine[1]), expected[1], 1e-12, 1e-12)
+    assert kernels.launches == ["distinct", "order_ids", "sum_runs"]
+    assert set(device.waits) == {"get"}  # of this test alone
+
+
+@pytest.mark.parametrize("n", [1, 4, 130, 2001])
+def test_random_numbers(n: int, kernels: Any) -> None:
+    step, key = np.array([2**32 + 5]), np.array([2**31 + 1, 3], np.uint32)
+    for op in (philox.random_words, philox.random_uniform):
+        (expected, _), (mine, _) = both(op, step, key, 2, n)
+        np.testing.assert_array_equal(to_host(mine), expected)
+    sampler = PopularitySampler(np.arange(40), 0.5)
+    coin, place = np.random.default_rng(n).integers(2**32, size=(2, n), dtype=np.uint32)
+    close(*both(alias_choice, coin, place, sampler.threshold, sampler.alias))
+    assert kernels.launches == ["random_words", "random_uniform", "alias_choice"]
+
+
+@pytest.mark.usefixtures("kernels")
+def test_the_counter_on_the_device_gives_the_numbers_of_the_host() -> None:
+    host, device = np.array([41]), moved(np.array([41]))
+    mine, expected = (CounterRandom(step, (3, 1)) for step in (device, host))
+    with cuda_kernels():
+        for _ in range(2):
+            for rng in (mine, expected):
+                rng.start()
+            for _ in range(2):
+                a, b = (rng.random((3, 5), np.float32) for rng in (mine, expected))
+                np.testing.assert_array_equal(to_host(a), b)
+            a, b = (rng.integers(0, 2**32, (2, 5), np.uint32) for rng in (mine, expected))
+            np.testing.assert_array_equal(to_host(a), b)
+            device += 1
+            host += 1
+    with pytest.raises(ValueError, match="only all uint32"):
+        expected.integers(0, 10, (3,))
+
+
 @dtypes
 @pytest.mark.parametrize("momentum", [0.0, 0.7])
 def test_adagrad(momentum: float, dtype: Any, kernels: Any) -> None:
@@ -139,6 +186,11 @@ def test_adagrad(momentum: float, dtype: Any, kernels: Any) -> None:
     vectors = theta[:, 0].copy(), ids, g[:3, 0].copy(), G[:, 0].copy()
     close(*both(updates.adagrad_rows, *vectors, **settings))
     assert kernels.launches == ["adagrad", "adagrad_rows"] * 2 + ["adagrad_rows"]
+    nobody = np.array([6, NOBODY, 3])
+    (_, mine) = both(updates.adagrad_rows, theta, nobody, g[:3], G, **settings)[1]
+    (_, expected) = both(updates.adagrad_rows, theta, ids[::2].copy(), g[:3:2].copy(), G,
+                         **settings)[0]  # fmt: skip
+    close([expected[0], expected[3]], [mine[0], mine[3]])
 
 
 def test_arrays_that_no_kernel_takes_go_to_the_reference(kernels: Any) -> None:

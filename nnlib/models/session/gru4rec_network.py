@@ -6,6 +6,8 @@ from typing import Any, Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from nnlib.array import Array, Backward, array_module
+from nnlib.functional.fixed_shapes import NOBODY, distinct_padded
+from nnlib.functional.products import product
 from nnlib.functional.rows import add_rows, distinct, take_rows
 from nnlib.functional.softmax import RowLosses
 from nnlib.init import glorot, per_gate
@@ -31,6 +33,7 @@ class ScoreBlock(NamedTuple):
     negative: Array  # (S,) extra negatives of all rows
     ids: Array  # (n,) distinct items
     first: int  # the U = n − first ids from here on are scored, those before are inputs only
+    scored: Array  # (U,) the ids scored, NOBODY where a column stands for no target or negative
     item_at: Array  # (B,) where the inputs are among the ids; empty unless the table is shared
     column_of: Array  # (B + S,) the scored column, 0…U−1, of each target, then of each negative
     weight: Array | None = None  # (B,) of each row in the loss; None: all 1
@@ -115,13 +118,24 @@ class GRU4RecNetwork(Layer):
         self.shared, self.through_time = embedding == "shared", through_time
         self.scratch = np.zeros(n_items, np.intp)  # of `distinct`
 
-    def block(self, item: Array, target: Array, negative: Array) -> ScoreBlock:
-        """The rows a step looks up: of targets and negatives, and of inputs if W is shared."""
-        n = len(item) if self.shared else 0
-        columns = [item[:n], target, negative]
-        ids, at = distinct(array_module(item).concatenate(columns), self.scratch)
+    def block(
+        self, item: Array, target: Array, negative: Array, padded: bool = False
+    ) -> ScoreBlock:
+        """The rows a step looks up: of targets and negatives, and of inputs if W is shared.
+
+        `padded`: for every size of the arguments there is one size of the block, with NOBODY behind
+        the distinct ids, and ids that are inputs only get a score as well, which nothing counts.
+        """
+        xp, n = array_module(item), len(item) if self.shared else 0
+        looked_up = xp.concatenate([item[:n], target, negative])
+        if padded:
+            ids, at = distinct_padded(looked_up, self.scratch)
+            scored = xp.full_like(ids, NOBODY)
+            scored[at[n:]] = looked_up[n:]
+            return ScoreBlock(item, target, negative, ids, 0, scored, at[:n], at[n:])
+        ids, at = distinct(looked_up, self.scratch)
         first = int(at[n:].min()) if n else 0  # ids that occur among the inputs only come first
-        return ScoreBlock(item, target, negative, ids, first, at[:n], at[n:] - first)
+        return ScoreBlock(item, target, negative, ids, first, ids[first:], at[:n], at[n:] - first)
 
     def __call__(
         self,
@@ -194,21 +208,20 @@ class GRU4RecNetwork(Layer):
     ) -> tuple[Array, Callable[..., tuple[Array, Array]]]:
         """Equations (4) and (5):  L, backward(dloss) → (dh, drows); rows = W[block.ids]."""
         b, first = self.b, block.first
-        scored, scored_ids = rows[first:], block.ids[first:]
-        s = h @ scored.T
-        s += take_rows(b.value, scored_ids)  # (4)
+        scored = rows[first:]
+        s = product(h, scored.T)
+        s += take_rows(b.value, block.scored)  # (4)
         losses, G, scale = objective(s, block)  # (5)
         if block.weight is not None:
             losses, scale = losses * block.weight, scale * block.weight  # (5)
 
         def backward(dloss: Array | float = 1.0) -> tuple[Array, Array]:
             r = scale * (dloss / len(scale))  # (5)
-            b.accumulate_rows(scored_ids, r @ G, distinct=True)  # (4)
-            xp = array_module(G)
-            drows = xp.empty_like(rows)
+            b.accumulate_rows(block.scored, product(r, G), distinct=True)  # (4)
+            drows = array_module(G).empty_like(rows)
             drows[:first] = 0
-            xp.matmul(G.T, h * r[:, None], out=drows[first:])  # (4)
-            return (G @ scored) * r[:, None], drows  # (4)
+            product(G.T, h * r[:, None], out=drows[first:])  # (4)
+            return product(G, scored) * r[:, None], drows  # (4)
 
         return losses.sum() / len(losses), backward
 
