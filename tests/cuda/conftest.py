@@ -1,7 +1,7 @@
 """The double of CuPy in place of CuPy, for the tests of this folder that ask for it."""
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from importlib import util
 from pathlib import Path
@@ -26,8 +26,15 @@ def _load(name: str) -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def load() -> Callable[[str], ModuleType]:
+    """load(name): a module of this folder."""
+    return _load
+
+
+@pytest.fixture(scope="session")
 def double() -> ModuleType:
     """tests/cuda/double.py."""
+    _load("capture")
     return _load("double")
 
 
@@ -39,6 +46,7 @@ def device(double: ModuleType, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setitem(sys.modules, "cupyx", cupyx)
     monkeypatch.setattr(epochs, "cuda_kernels", nullcontext)
     double.waits.clear()
+    _load("capture").reset()
     return double
 
 

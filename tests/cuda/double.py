@@ -7,6 +7,8 @@
   copies from host to device where nobody sees it;
 - reductions and single elements stay on the device, as 0-d arrays; `float`, `int` and `bool` of
   them, and masks as indices, wait for the device and are counted in `waits`;
+- work goes through `capture.run`, which records it while a stream is captured, and what a capture
+  does not allow is refused then;
 - functions exist only if CuPy has them, and take only the arguments that CuPy takes (`FUNCTIONS`;
   a test compares the table with CuPy itself where CuPy is installed).
 
@@ -19,6 +21,14 @@ from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
 
 import numpy as np
+from cuda_tests_capture import (  # tests/cuda/capture.py; conftest.py loads it
+    Pool,
+    Stream,
+    host_reads,
+    refuse,
+    run,
+    using_allocator,
+)
 
 FUNCTIONS = """
     arange(start, stop, step, dtype)  array(obj, dtype, copy)  asarray(a, dtype)
@@ -50,6 +60,7 @@ BELOW = {
         as_strided(x, shape, strides)  sliding_window_view(x, window_shape, axis)
     """,
 }
+CUBLAS = {"dot", "vdot", "outer", "solve", "qr"}  # refused within a capture
 AT = {"add", "subtract", "maximum", "minimum"}  # ufuncs that have `at`
 SCATTERED = tuple(np.dtype(t) for t in ("i4", "u4", "u8", "f4", "f8"))  # CUDA's atomics; no int64
 SCALARS = bool | int | float | complex | np.generic
@@ -73,15 +84,22 @@ class DeviceArray:
         raise TypeError(f"numpy.{function.__name__} of a device array: use array_module")
 
     def get(self) -> np.ndarray:
+        host_reads()
         waits["get"] += 1
         return self._a.copy()
 
     def set(self, a: np.ndarray) -> None:
+        refuse("writing to the device")
         self._a[...] = a
 
     def item(self) -> Any:
+        host_reads()
         waits["item"] += 1
         return self._a.item()
+
+    @property
+    def data(self) -> Any:
+        return SimpleNamespace(ptr=self._a.ctypes.data)
 
     def tolist(self) -> Any:
         return self.get().tolist()
@@ -90,32 +108,40 @@ class DeviceArray:
         return len(self._a)
 
     def __iter__(self) -> Any:
-        return (DeviceArray(self._a[i]) for i in range(len(self._a)))
+        return (self[i] for i in range(len(self._a)))
 
     def __getitem__(self, key: Any) -> "DeviceArray":
-        return DeviceArray(self._a[_index(key)])
+        index = _index(key)
+        return DeviceArray(run(lambda: self._a[index], self._a))
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        self._a[_index(key)] = _operand(value)
+        index, new = _index(key), _operand(value)
+        if new is value and any(isinstance(k, DeviceArray) for k in _parts(key)):
+            refuse("a number of the host at indices of the device")  # CuPy makes it an array first
+        run(lambda: self._a.__setitem__(index, new), written=(self._a,))
 
     def reshape(self, *shape: Any) -> "DeviceArray":
-        return DeviceArray(self._a.reshape(*shape))
+        return DeviceArray(run(lambda: self._a.reshape(*shape), self._a))
 
     def astype(self, dtype: Any, copy: bool = True) -> "DeviceArray":
-        return DeviceArray(self._a.astype(dtype, copy=copy))
+        return DeviceArray(run(lambda: self._a.astype(dtype, copy=copy), self._a))
 
     def take(self, indices: Any, axis: int | None = None, out: Any = None) -> "DeviceArray":
         # CuPy wraps indices round instead of refusing them: here they are refused
-        return DeviceArray(self._a.take(_operand(indices), axis, _operand(out)))
+        where, to = _operand(indices), _operand(out)
+        written = () if to is None else (to,)
+        return DeviceArray(run(lambda: self._a.take(where, axis, to), self._a, written=written))
 
     def argsort(self, axis: int = -1, kind: str | None = None) -> "DeviceArray":
-        return DeviceArray(self._a.argsort(axis, "stable" if kind is None else _stable(kind)))
+        kind = _stable(kind)
+        return DeviceArray(run(lambda: self._a.argsort(axis, kind), self._a))
 
     def dot(self, b: Any) -> "DeviceArray":
+        refuse("a product of CuPy's")
         return DeviceArray(self._a.dot(_operand(b)))
 
     def view(self, dtype: Any) -> "DeviceArray":
-        return DeviceArray(self._a.view(dtype))
+        return DeviceArray(run(lambda: self._a.view(dtype), self._a))
 
 
 DeviceArray.__name__ = DeviceArray.__qualname__ = "ndarray"  # as `Layer.to` knows arrays
@@ -126,11 +152,16 @@ def _index(key: Any) -> Any:
         return tuple(_index(k) for k in key)
     if isinstance(key, DeviceArray):
         if key.dtype == bool:
+            refuse("a mask as index")
             waits["mask"] += 1
         return key._a
     if key is None or key is Ellipsis or isinstance(key, slice | int | np.integer):
         return key
     raise TypeError(f"index of type {type(key).__name__}: indices of device arrays live on it too")
+
+
+def _parts(key: Any) -> tuple[Any, ...]:
+    return key if isinstance(key, tuple) else (key,)
 
 
 def _operand(x: Any) -> Any:
@@ -166,7 +197,9 @@ def _stable(kind: str | None) -> str:
 def _forward(name: str) -> Any:
     def method(self: DeviceArray, *arguments: Any, **options: Any) -> Any:
         opened = {k: _operand(v) for k, v in options.items()}
-        result = getattr(self._a, name)(*arguments, **opened)
+        written = (self._a,) if name == "fill" else () if "out" not in opened else (opened["out"],)
+        compute = lambda: getattr(self._a, name)(*arguments, **opened)
+        result = run(compute, self._a, written=written)
         return self if result is self._a else _result(result)
 
     return method
@@ -176,15 +209,19 @@ def _operator(name: str) -> Any:
     function = getattr(operator, name)
 
     def binary(self: DeviceArray, other: Any) -> DeviceArray:
-        return DeviceArray(function(self._a, _operand(other)))
+        if name == "matmul":
+            refuse("a product of CuPy's")
+        x = _operand(other)
+        return DeviceArray(run(lambda: function(self._a, x)))
 
     def reflected(self: DeviceArray, other: Any) -> DeviceArray:
-        return DeviceArray(function(_operand(other), self._a))
+        x = _operand(other)
+        return DeviceArray(run(lambda: function(x, self._a)))
 
     def in_place(self: DeviceArray, other: Any) -> DeviceArray:
-        before = self._a
-        self._a = getattr(operator, f"i{name.strip('_')}")(before, _operand(other))
-        assert self._a is before or not before.shape
+        x, mine = _operand(other), self._a[...]  # a view: of a single element too
+        ufunc = getattr(operator, f"i{name.strip('_')}")
+        run(lambda: ufunc(mine, x), written=(mine,))
         return self
 
     return binary, reflected, in_place
@@ -192,6 +229,7 @@ def _operator(name: str) -> Any:
 
 def _conversion(name: str) -> Any:
     def convert(self: DeviceArray) -> Any:
+        host_reads()
         waits[name] += 1
         return getattr(self._a, f"__{name}__")()
 
@@ -225,14 +263,17 @@ class Generator:
         self._rng = rng
 
     def random(self, size: Any = None, dtype: Any = np.float64) -> DeviceArray:
+        refuse("a random number of CuPy's")
         return DeviceArray(self._rng.random(size, dtype))
 
     def standard_normal(self, size: Any = None, dtype: Any = np.float64) -> DeviceArray:
+        refuse("a random number of CuPy's")
         return DeviceArray(self._rng.standard_normal(size, dtype))
 
     def integers(
         self, low: int, high: int | None = None, size: Any = None, dtype: Any = np.int64
     ) -> DeviceArray:
+        refuse("a random number of CuPy's")
         return DeviceArray(self._rng.integers(int(low), high and int(high), size, dtype))
 
 
@@ -256,9 +297,7 @@ def modules() -> tuple[ModuleType, ModuleType]:
     for name in ("inf", "nan", "pi", "newaxis", "float32", "float64", "int32", "int64", "finfo"):
         setattr(cupy, name, getattr(np, name))
     cupy.ndarray = DeviceArray
-    cupy.array = cupy.asarray = lambda a, dtype=None, copy=None: DeviceArray(
-        np.array(a._a if isinstance(a, DeviceArray) else a, dtype)
-    )
+    cupy.array = cupy.asarray = _array
     cupy.asnumpy = lambda a: a.get()
     default_rng = np.random.default_rng
     cupy.random = SimpleNamespace(default_rng=lambda seed: Generator(default_rng(seed)))
@@ -268,11 +307,27 @@ def modules() -> tuple[ModuleType, ModuleType]:
         for name in reversed(path.split(".")):
             functions = {name: SimpleNamespace(**functions)}
         vars(cupy).update(functions)
-    runtime = SimpleNamespace(getDeviceCount=lambda: 1, CUDARuntimeError=RuntimeError)
-    cupy.cuda = SimpleNamespace(runtime=runtime)
+    runtime = SimpleNamespace(
+        getDeviceCount=lambda: 1, CUDARuntimeError=RuntimeError, runtimeGetVersion=lambda: 12090
+    )
+    cupy.cuda = SimpleNamespace(
+        runtime=runtime, Stream=Stream, MemoryPool=Pool, using_allocator=using_allocator,
+        get_current_stream=lambda: Stream.stack[-1],
+    )  # fmt: skip
     cupyx.scatter_add = _scatter("add")
     cupyx.scatter_max = _scatter("maximum")
     return cupy, cupyx
+
+
+def _array(a: Any, dtype: Any = None, copy: Any = None) -> DeviceArray:
+    if isinstance(a, DeviceArray):
+        return DeviceArray(run(lambda: np.array(a._a, dtype)))
+    refuse("writing to the device")
+    return DeviceArray(np.array(a, dtype))
+
+
+def _opened(arguments: Any, options: Any) -> list[np.ndarray]:
+    return [a for a in (*arguments, *options.values()) if isinstance(a, np.ndarray)]
 
 
 def _function(name: str, parameters: list[str], owner: Any = np) -> Any:
@@ -287,9 +342,18 @@ def _function(name: str, parameters: list[str], owner: Any = np) -> Any:
         if name == "sliding_window_view":
             given["writeable"] = True  # as CuPy's views are
         if name in ("nonzero", "flatnonzero", "unique", "bincount"):
+            refuse(name)
             waits[name] += 1
+        if name in CUBLAS:
+            refuse("a product of CuPy's")
         values = [_argument(given.pop(p)) for p in parameters[: len(arguments)]]
-        result = getattr(owner, name)(*values, **{k: _argument(v) for k, v in given.items()})
+        opened = {k: _argument(v) for k, v in given.items()}
+        out = values[0] if name == "copyto" else opened.get("out")
+        result = run(
+            lambda: getattr(owner, name)(*values, **opened),
+            *_opened(values, opened),
+            written=() if out is None else (out,),
+        )
         return options["out"] if options.get("out") is not None else _result(result)
 
     return function
@@ -305,7 +369,9 @@ def _ufunc(name: str) -> Any:
             raise TypeError(f"cupy.{name} takes {ufunc.nin} arrays")
         if not any(isinstance(a, DeviceArray) for a in arguments):
             _ = [_operand(a) for a in arguments]  # all scalars: CuPy takes them too
-        result = ufunc(*map(_operand, arguments), out=_operand(out), **options)
+        opened, to = [_operand(a) for a in arguments], _operand(out)
+        written = () if to is None else (to,)
+        result = run(lambda: ufunc(*opened, out=to, **options), written=written)
         return _result(result) if out is None else out
 
     if name in AT:
@@ -318,7 +384,10 @@ def _at(name: str) -> Any:
     def at(a: DeviceArray, indices: Any, b: Any) -> None:
         if a.dtype not in SCATTERED:
             raise TypeError(f"cupy.{name}.at takes no {a.dtype}: no atomic operation for it")
-        getattr(np, name).at(a._a, _index(indices), _operand(b))
+        if not isinstance(b, DeviceArray):
+            refuse("a number of the host at indices of the device")
+        index, value = _index(indices), _operand(b)
+        run(lambda: getattr(np, name).at(a._a, index, value), written=(a._a,))
 
     return at
 
@@ -332,6 +401,7 @@ def _free(name: str, options: set[str]) -> Any:
     def function(*operands: Any, **given: Any) -> Any:
         if unknown := given.keys() - options:
             raise TypeError(f"cupy.{name} does not take {sorted(unknown)}")
+        refuse("a product of CuPy's")
         result = getattr(np, name)(
             *(x if isinstance(x, str) else _argument(x) for x in operands),
             **{k: _argument(v) for k, v in given.items()},

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from cuda_tests_capture import run
 
 HEADER = Path(__file__).with_name("on_cpu.h")
 FOLDER = tempfile.TemporaryDirectory(prefix="nnlib-kernels-")
@@ -51,8 +52,14 @@ class Function:
         assert len(arguments) == len(self.parameters), f"{self.name}: {self.parameters}"
         values = [self._bytes(*pair) for pair in zip(arguments, self.parameters, strict=True)]
         addresses = (ctypes.c_void_p * len(values))(*[v.ctypes.data for v in values])
-        launches.append(self.name)
-        assert self.launch(grid[0], block[0], addresses) == 0, f"{self.name}: threads part ways"
+        arrays = tuple(x._a for x in arguments if hasattr(x, "_a"))
+
+        def work() -> None:
+            launches.append(self.name)
+            done = self.launch(grid[0], block[0], addresses), values
+            assert done[0] == 0, f"{self.name}: threads part ways"
+
+        run(work, written=arrays)
 
     def _bytes(self, x: Any, parameter: str) -> Any:
         """The 4 or 8 bytes that stand for `x` in a launch."""
