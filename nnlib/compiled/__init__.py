@@ -2,8 +2,8 @@
 
 NumPy makes a pass over memory for every operation; a loop compiled by Numba makes one for all of
 them.  Each kernel is the formula of its reference written as a loop over elements and gives the
-same numbers bit for bit, except that `coalesce` may add in another order.  It takes part only
-inside
+same numbers bit for bit, but for sums, whose terms may come in another order, and for exp and tanh
+in single precision (`elementary.py`), a unit in the last place off.  It takes part only inside
 
     with compiled_kernels():
         ...
@@ -32,9 +32,11 @@ def compiled_kernels() -> Iterator[None]:
     before = dict(COMPILED)
     if numba_problem() is None:
         from nnlib.compiled import (
+            activations,
             gru_sequence,
             gru_step,
             lstm_sequence,
+            row_losses,
             rows,
             updates,
             windows,
@@ -44,12 +46,18 @@ def compiled_kernels() -> Iterator[None]:
         COMPILED.update(
             adagrad=updates.adagrad,
             adagrad_rows=updates.adagrad_rows,
+            bpr_max=row_losses.bpr_max,
             coalesce=rows.coalesce,
+            cross_entropy=row_losses.cross_entropy,
             distinct=rows.distinct,
+            elu=activations.elu,
             gru_sequence=gru_sequence.gru_sequence,
             gru_sequence_backward=gru_sequence.gru_sequence_backward,
+            gru_step_after=gru_step.gru_step_after,
             gru_step_after_backward=gru_step.gru_step_after_backward,
+            gru_step_before=gru_step.gru_step_before,
             gru_step_before_backward=gru_step.gru_step_before_backward,
+            item_scores=row_losses.item_scores,
             lstm_sequence=lstm_sequence.lstm_sequence,
             lstm_sequence_backward=lstm_sequence.lstm_sequence_backward,
             **windows.KERNELS,

@@ -1,10 +1,71 @@
-"""The elementwise part of a GRU step's backward, in one loop instead of a pass per operation."""
+"""The elementwise parts of a GRU step, in one loop instead of a pass per operation."""
 
 import numpy as np
 from numba import njit
 
 from nnlib.array import Array
+from nnlib.compiled.elementary import ZERO, logistic, tanh, vectorised
+from nnlib.functional import gru_step as reference
 from nnlib.functional.gru_step import GRUStepSaved
+
+
+def gru_step_before(a: Array, h: Array, U: Array) -> tuple[Array, GRUStepSaved]:
+    """`functional.gru_step.gru_step_before`."""
+    if a.dtype != np.float32:
+        return reference.gru_step_before.__wrapped__(a, h, U)  # type: ignore[attr-defined, no-any-return]
+    B, H = len(a), h.shape[1]
+    gates, q = np.empty((B, 2 * H), a.dtype), np.empty_like(h)
+    c, gap, h_next = np.empty((3, B, H), a.dtype)
+    _before_gates(a, h @ U[:, : 2 * H], h, gates, q)
+    _before_state(a, q @ U[:, 2 * H :], h, gates, c, gap, h_next)
+    return h_next, GRUStepSaved(h, U, gates, c, gap, q)
+
+
+@vectorised
+def _before_gates(a, hU, h, gates, q):  # type: ignore[no-untyped-def]
+    (C, H), B = h.shape, len(a)
+    for b in range(B):
+        for j in range(2 * H):
+            gates[b, j] = logistic(a[b, j] + (hU[b, j] if b < C else ZERO))  # (1)
+    for b in range(C):
+        for j in range(H):
+            q[b, j] = gates[b, j] * h[b, j]  # (2)
+
+
+@vectorised
+def _before_state(a, qU, h, gates, c, gap, h_next):  # type: ignore[no-untyped-def]
+    (C, H), B = h.shape, len(a)
+    for b in range(B):
+        for j in range(H):
+            c[b, j] = tanh(a[b, 2 * H + j] + (qU[b, j] if b < C else ZERO))  # (3)
+            old = h[b, j] if b < C else ZERO
+            gap[b, j] = c[b, j] - old
+            h_next[b, j] = old + gates[b, H + j] * gap[b, j]  # (4)
+
+
+def gru_step_after(a: Array, h: Array, U: Array, b_h: Array) -> tuple[Array, GRUStepSaved]:
+    """`functional.gru_step.gru_step_after`."""
+    if a.dtype != np.float32:
+        return reference.gru_step_after.__wrapped__(a, h, U, b_h)  # type: ignore[attr-defined, no-any-return]
+    B, H = len(a), h.shape[1]
+    gates = np.empty((B, 2 * H), a.dtype)
+    m_c, c, gap, h_next = np.empty((4, B, H), a.dtype)
+    _after_forward(a, h @ U, b_h, h, gates, m_c, c, gap, h_next)
+    return h_next, GRUStepSaved(h, U, gates, c, gap, m_c)
+
+
+@vectorised
+def _after_forward(a, hU, b_h, h, gates, m_c, c, gap, h_next):  # type: ignore[no-untyped-def]
+    (C, H), B = h.shape, len(a)
+    for b in range(B):
+        for j in range(2 * H):
+            gates[b, j] = logistic(a[b, j] + (hU[b, j] if b < C else ZERO) + b_h[j])  # (1) (2)
+        for j in range(H):
+            m_c[b, j] = (hU[b, 2 * H + j] if b < C else ZERO) + b_h[2 * H + j]  # (1)
+            c[b, j] = tanh(a[b, 2 * H + j] + gates[b, j] * m_c[b, j])  # (3)
+            old = h[b, j] if b < C else ZERO
+            gap[b, j] = c[b, j] - old
+            h_next[b, j] = old + gates[b, H + j] * gap[b, j]  # (4)
 
 
 def gru_step_before_backward(dh_next: Array, saved: GRUStepSaved) -> tuple[Array, Array]:

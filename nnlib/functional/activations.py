@@ -16,7 +16,7 @@
 next layer keeps anyway, so that x can go.  All are stable for |x| ≤ 10³⁸.
 """
 
-from nnlib.array import Array, Backward, array_module
+from nnlib.array import Array, Backward, array_module, fusable
 
 SELU_ALPHA = 1.6732632423543772
 SELU_SCALE = 1.0507009873554805
@@ -94,6 +94,7 @@ def leaky_relu(x: Array, alpha: float = 0.01) -> tuple[Array, Backward]:
     return y, lambda dy: dy * ((1 - alpha) * _at_least_0(x) + alpha)
 
 
+@fusable
 def elu(x: Array, alpha: float = 1.0) -> tuple[Array, Backward]:
     """Exponential linear unit:  y = x if x ≥ 0, α (eˣ − 1) otherwise.
 

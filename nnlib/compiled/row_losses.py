@@ -1,0 +1,122 @@
+"""Scores and losses of rows in item-major order: item by item, the B scores of each side by side.
+
+The product rows hᵀ is up to 1.4 times as fast as h rowsᵀ, and then a loop over items has B equal
+things to do at a time, sums over items among them.  To the caller they are (B, U) arrays as any
+other; one in another order, or of another type than float32, goes to the reference.
+"""
+
+import numpy as np
+
+from nnlib.array import Array
+from nnlib.compiled.elementary import ONE, TWO, ZERO, exp, vectorised
+from nnlib.functional import ranking, softmax
+from nnlib.functional.softmax import LARGEST_SUM, SMALLEST_SUM, RowLosses
+
+TILE = 64  # items whose terms are added up before the sum is added to the others: less rounding
+
+
+def item_scores(h: Array, rows: Array, bias: Array) -> Array:
+    """`functional.scores.item_scores`."""
+    s = rows @ h.T
+    _add_to_items(s, bias)
+    return s.T
+
+
+@vectorised
+def _add_to_items(s, bias):  # type: ignore[no-untyped-def]
+    U, B = s.shape
+    for j in range(U):
+        for b in range(B):
+            s[j, b] += bias[j]
+
+
+def cross_entropy(s: Array, target: Array, weight: Array | None = None) -> RowLosses:
+    """`functional.softmax.cross_entropy`."""
+    if _item_major(s, weight):
+        losses, scale = np.empty((2, len(s)), s.dtype)
+        G = np.empty_like(s)
+        weight = np.ones(s.shape[1], s.dtype) if weight is None else weight
+        if _cross_entropy(s.T, target, weight, losses, G.T, scale):
+            return RowLosses(losses, G, scale)
+    return softmax.cross_entropy.__wrapped__(s, target, weight)  # type: ignore[attr-defined, no-any-return]
+
+
+def bpr_max(s: Array, target: Array, count: Array, regularization: float) -> RowLosses:
+    """`functional.ranking.bpr_max`."""
+    if _item_major(s, count):
+        losses, scale = np.empty((2, len(s)), s.dtype)
+        G, lam = np.empty_like(s), s.dtype.type(regularization)
+        if _bpr_max(s.T, target.astype(np.int32), count, lam, losses, G.T, scale):
+            return RowLosses(losses, G, scale)
+    return ranking.bpr_max.__wrapped__(s, target, count, regularization)  # type: ignore[attr-defined, no-any-return]
+
+
+def _item_major(s: Array, weight: Array | None) -> bool:
+    fits = s.dtype == np.float32 and s.flags.f_contiguous
+    return fits and (weight is None or weight.dtype == s.dtype)
+
+
+@vectorised
+def _safe(x):  # type: ignore[no-untyped-def]
+    return SMALLEST_SUM < x < LARGEST_SUM
+
+
+@vectorised
+def _cross_entropy(s, target, weight, losses, G, scale):  # type: ignore[no-untyped-def]
+    """The reference's equations, if they are exact without a shift: that is returned."""
+    U, B = s.shape
+    z = np.zeros(B, s.dtype)
+    for start in range(0, U, TILE):
+        part = np.zeros(B, s.dtype)
+        for j in range(start, min(start + TILE, U)):
+            for b in range(B):
+                G[j, b] = weight[j] * exp(s[j, b])  # (1)
+                part[b] += G[j, b]
+        z += part
+    for b in range(B):
+        if not _safe(z[b]):
+            return False
+        losses[b] = np.log(z[b]) - s[target[b], b]  # (2)
+        G[target[b], b] -= z[b]  # (3)
+        scale[b] = ONE / z[b]
+    return True
+
+
+@vectorised
+def _bpr_max(s, target, count, lam, losses, G, scale):  # type: ignore[no-untyped-def]
+    """The equations of `bpr_max_block`, if they are exact: that is returned."""
+    U, B = s.shape
+    e_t, sums = np.empty(B, s.dtype), np.zeros((4, B), s.dtype)
+    for b in range(B):
+        e_t[b] = exp(s[target[b], b])
+    for start in range(0, U, TILE):
+        part = np.zeros((4, B), s.dtype)
+        for j in range(start, min(start + TILE, U)):
+            for b in range(B):
+                e, y = exp(s[j, b]), s[j, b]
+                d = ONE / (e + e_t[b])
+                G[j, b] = e
+                e *= count[j] - (ONE if target[b] == j else ZERO)
+                part[0, b] += e
+                part[1, b] += e * d
+                part[2, b] += e * d * d
+                part[3, b] += e * y * y
+        sums += part
+    Z, V, D, R = sums[0], sums[1], sums[2], sums[3]  # Z and V of (1), Σ w e d², Σ w e s²
+    for b in range(B):
+        if not (_safe(Z[b]) and _safe(e_t[b]) and _safe(Z[b] / e_t[b])):
+            return False
+        R[b] /= Z[b]  # ρ of (1)
+        losses[b] = lam * R[b] - np.log(e_t[b] * V[b] / Z[b])  # (2)
+        V[b] = e_t[b] / V[b]
+        scale[b] = ONE / Z[b]
+    per_d2, constant = Z * V, ONE - lam * R
+    for j in range(U):
+        for b in range(B):
+            e, y = G[j, b], s[j, b]
+            d = ONE / (e + e_t[b])
+            e *= count[j] - (ONE if target[b] == j else ZERO)
+            G[j, b] = e * (constant[b] - per_d2[b] * d * d + lam * y * (y + TWO))  # (3)
+    for b in range(B):
+        G[target[b], b] -= Z[b] * (ONE - V[b] * D[b])  # (4)
+    return True
