@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nnlib.cli.baselines import baselines
 from nnlib.cli.demo_results import CEILING, NETWORK, Results
 from nnlib.cli.settings import check_folder
 from nnlib.cli.terminal import AsJson, Stop, console, print_json, status
@@ -110,26 +111,9 @@ def _counts(train: "Interactions", valid: "Interactions", test: "Interactions") 
 
 def _models(network: "GRU4Rec", world: "HMMClicks") -> "dict[str, Recommender]":
     """What is compared, by the name in the table."""
-    from nnlib.models import (
-        VSKNN,
-        BayesCeiling,
-        ItemKNN,
-        Markov,
-        Popularity,
-        SessionKNN,
-        SessionPopularity,
-    )
+    from nnlib.models import BayesCeiling
 
-    return {
-        "Popularity": Popularity(),
-        "Session popularity": SessionPopularity(),
-        "Item-KNN": ItemKNN(),
-        "Markov": Markov(),
-        "S-KNN": SessionKNN(),
-        "V-S-KNN": VSKNN(),
-        NETWORK: replace(network),
-        CEILING: BayesCeiling(world=world),
-    }
+    return {**baselines(), NETWORK: replace(network), CEILING: BayesCeiling(world=world)}
 
 
 def _measure(model: "Recommender", log: "Interactions") -> "Evaluation":

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from nnlib.cli.baselines import baselines
 from nnlib.cli.published import BEST, PUBLISHED, SOURCES
 from nnlib.cli.settings import build_model, check_folder, parse_assignments
 from nnlib.cli.terminal import AsJson, Stop, console, print_json, progress_wanted, status, table
@@ -85,7 +86,7 @@ def rsc15(
     if not as_json:
         results.introduce(console())
     with status(as_json) as say_what:
-        for name, model in _baselines().items():
+        for name, model in baselines().items():
             if name not in results.models:
                 say_what(name)
                 start = time.perf_counter()
@@ -236,19 +237,6 @@ def _sizes(train: "Interactions", test: "Interactions") -> dict[str, int]:
         "train_items": train.n_items,
         "test_sessions": test.n_users,
         "test_events": test.n_events,
-    }
-
-
-def _baselines() -> "dict[str, Recommender]":
-    from nnlib.models import VSKNN, ItemKNN, Markov, Popularity, SessionKNN, SessionPopularity
-
-    return {
-        "Popularity": Popularity(),
-        "Session popularity": SessionPopularity(),
-        "Item-KNN": ItemKNN(),
-        "Markov": Markov(),
-        "S-KNN": SessionKNN(),
-        "V-S-KNN": VSKNN(),
     }
 
 

@@ -5,6 +5,7 @@ import numpy as np
 from nnlib.array import Array, Backward
 from nnlib.functional.activations import SELU_ALPHA, SELU_SCALE
 from nnlib.layer import Layer
+from nnlib.layers.sizes import check_dropping
 
 LOWEST = -SELU_SCALE * SELU_ALPHA  # what SELU tends to for x → −∞: −1.758
 
@@ -31,8 +32,7 @@ class AlphaDropout(Layer):
     """
 
     def __init__(self, p: float) -> None:
-        if not 0 <= p < 1:
-            raise ValueError(f"p={p}: the probability of dropping must be at least 0 and below 1")
+        check_dropping(p)
         self.p = p
 
     def __call__(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Backward]:

@@ -4,6 +4,7 @@ import numpy as np
 
 from nnlib.array import Array, Backward
 from nnlib.layer import Layer
+from nnlib.layers.sizes import check_dropping
 
 
 class Dropout(Layer):
@@ -25,8 +26,7 @@ class Dropout(Layer):
     """
 
     def __init__(self, p: float) -> None:
-        if not 0 <= p < 1:
-            raise ValueError(f"p={p}: the probability of dropping must be at least 0 and below 1")
+        check_dropping(p)
         self.p = p
 
     def __call__(self, x: Array, rng: np.random.Generator | None = None) -> tuple[Array, Backward]:

@@ -1,4 +1,4 @@
-"""What the constructors of layers check about sizes."""
+"""What the constructors of layers check about sizes and probabilities."""
 
 
 def check_sizes(**sizes: int) -> None:
@@ -6,3 +6,9 @@ def check_sizes(**sizes: int) -> None:
     for name, size in sizes.items():
         if size < 1:
             raise ValueError(f"{name}={size}: it must be at least 1")
+
+
+def check_dropping(p: float) -> None:
+    """Raise a ValueError unless p is a probability of dropping that leaves something."""
+    if not 0 <= p < 1:
+        raise ValueError(f"p={p}: the probability of dropping must be at least 0 and below 1")

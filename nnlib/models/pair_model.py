@@ -22,7 +22,7 @@ from nnlib.models.pair_training import (
     train_exact,
     train_pairs,
 )
-from nnlib.models.settings import check_not_negative, check_positive, check_whole
+from nnlib.models.settings import check_finite, check_not_negative, check_positive, check_whole
 from nnlib.optim import Adagrad
 
 
@@ -151,8 +151,7 @@ def check_pair_settings(m: PairModel) -> None:
         n_factors=m.n_factors, negatives=m.negatives, epochs=m.epochs, batch_size=m.batch_size
     )
     check_whole(0, seed=m.seed)
-    if not np.isfinite(m.noise_exponent):
-        raise ValueError(f"noise_exponent={m.noise_exponent!r}: it must be a finite number")
+    check_finite(noise_exponent=m.noise_exponent)
     check_not_negative(subsample=m.subsample)
     check_positive(lr=m.lr)
     if m.exact and m.subsample:

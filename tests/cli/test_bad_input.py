@@ -106,7 +106,7 @@ def test_test_file_is_checked_before_training(refused, nnlib, monkeypatch, tmp_p
         ("--epochs 0", ["epochs=0", "at least 1"]),
         ("--seed -1", ["seed=-1"]),
         ("--loss hinge", ["loss='hinge'", "cross-entropy"]),
-        ("--device tpu", ["device='tpu'", "'cpu' or 'cuda'"]),
+        ("--device tpu", ["device='tpu'", "'cpu', 'cuda'"]),
         ("--model GRU4Rex", ["no model 'GRU4Rex'", "'GRU4Rec'"]),
         ("--model Popularity --epochs 3", ["--epochs", "Popularity has no setting 'epochs'"]),
         ("--model Popularity --resume", ["--resume", "one go"]),

@@ -1,11 +1,10 @@
 """Content2Vec: which items go together, from clicks, texts and images at once."""
 
 import copy
-import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, TypeAlias
+from typing import Literal, Self, TypeAlias
 
 import numpy as np
 
@@ -19,8 +18,17 @@ from nnlib.losses import logistic
 from nnlib.models.base import Recommender, check_log, set_weights
 from nnlib.models.embeddings.content2vec_network import Content2VecNetwork, build_merge
 from nnlib.models.epochs import Epochs
-from nnlib.models.item_vectors import history_weights, log_shares
+from nnlib.models.item_vectors import check_scoring, history_weights, log_shares
+from nnlib.models.settings import (
+    check_finite,
+    check_positive,
+    check_share,
+    check_whole,
+    check_word,
+)
 from nnlib.optim import Adagrad
+
+Score: TypeAlias = Literal["prob", "pmi"]
 
 CF = "cf"  # the module that knows an item by who bought it
 SMALL = normal(0.1)
@@ -82,7 +90,7 @@ class Content2Vec(Recommender):
     merge_epochs: int = 2
     lr: float = 0.05
     batch_size: int = 512
-    score: Literal["prob", "pmi"] = "prob"
+    score: Score = "prob"
     decay: float = 1.0
     seed: int = 0
 
@@ -268,24 +276,17 @@ def pair_loss(scored: tuple[Array, Backward], weight: Array) -> Array:
 
 def _check_settings(m: Content2Vec) -> None:
     """Raise a ValueError that names the first setting out of range, or a contradiction."""
-    whole: Callable[[Any, int], bool] = lambda v, low: isinstance(v, int) and v >= low
-    real: Callable[[Any], bool] = lambda v: isinstance(v, int | float) and 0 <= v < math.inf
-    checks: list[tuple[str, Callable[[Any], bool], str]] = [
-        ("collaborative", lambda v: isinstance(v, bool), "True or False"),
-        *((name, lambda v: whole(v, 1), "a whole number of at least 1")
-          for name in ("n_factors", "negatives", "epochs", "batch_size")),
-        *((name, lambda v: whole(v, 0), "a whole number of at least 0")
-          for name in ("n_hidden", "pretrain_epochs", "merge_epochs", "seed")),
-        ("noise_exponent", lambda v: isinstance(v, int | float) and math.isfinite(v),
-         "a finite number"),
-        ("module_dropout", lambda v: real(v) and v < 1, "a number of at least 0 and below 1"),
-        ("lr", lambda v: real(v) and v > 0, "a finite number above 0"),
-        ("score", lambda v: v in ("prob", "pmi"), "'prob' or 'pmi'"),
-        ("decay", lambda v: real(v) and 0 < v <= 1, "a number above 0 and at most 1"),
-    ]  # fmt: skip
-    for name, holds, wanted in checks:
-        if not holds(value := getattr(m, name)):
-            raise ValueError(f"{name}={value!r}: it must be {wanted}")
+    if not isinstance(m.collaborative, bool):
+        raise ValueError(f"collaborative={m.collaborative!r}: it must be True or False")
+    for name in ("n_factors", "negatives", "epochs", "batch_size"):
+        check_whole(**{name: getattr(m, name)})
+    for name in ("n_hidden", "pretrain_epochs", "merge_epochs", "seed"):
+        check_whole(0, **{name: getattr(m, name)})
+    check_finite(noise_exponent=m.noise_exponent)
+    check_share(module_dropout=m.module_dropout)
+    check_positive(lr=m.lr)
+    check_word(Score, score=m.score)
+    check_scoring(m.score, m.decay)
     if m.pretrain_epochs + m.merge_epochs > m.epochs:
         raise ValueError(
             f"epochs={m.epochs} is less than pretrain_epochs={m.pretrain_epochs} and "

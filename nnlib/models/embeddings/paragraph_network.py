@@ -1,7 +1,7 @@
 """The network of paragraph vectors: a document and a window of items → h → loss of the target."""
 
 import copy
-from typing import Literal, TypeAlias, TypeVar, get_args
+from typing import Literal, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from nnlib.layers import HierarchicalSoftmax
 from nnlib.layers.sizes import check_sizes
 from nnlib.losses import cross_entropy
 from nnlib.models.pair_training import SampledOutput, word2vec_init
+from nnlib.models.settings import check_word
 from nnlib.parameter import Parameter
 
 L = TypeVar("L", bound=Layer)
@@ -91,8 +92,7 @@ class ParagraphNetwork(Layer):
         rng: np.random.Generator,
     ) -> None:
         check_sizes(n_documents=n_documents, n_items=n_items, n_factors=n_factors)
-        if mode not in get_args(Mode):
-            raise ValueError(f"mode={mode!r}: it must be one of {', '.join(get_args(Mode))}")
+        check_word(Mode, mode=mode)
         self.mode = mode
         self.D = Parameter(word2vec_init(rng, n_documents, n_factors))
         if mode != "dbow":

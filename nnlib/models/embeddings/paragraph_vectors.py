@@ -19,7 +19,13 @@ from nnlib.models.embeddings.paragraph_network import Mode, ParagraphNetwork, So
 from nnlib.models.epochs import Epochs
 from nnlib.models.item_vectors import ItemVectors, Score, log_shares, normalized
 from nnlib.models.pair_training import SHARED, SampledOutput
-from nnlib.models.settings import check_not_negative, check_positive, check_whole, check_word
+from nnlib.models.settings import (
+    check_finite,
+    check_not_negative,
+    check_positive,
+    check_whole,
+    check_word,
+)
 from nnlib.optim import Adagrad
 
 Output: TypeAlias = Literal["negative-sampling", "hierarchical-softmax", "softmax"]
@@ -112,8 +118,7 @@ class ParagraphVectors(ItemVectors):
         check_whole(0, seed=self.seed)
         check_not_negative(subsample=self.subsample)
         check_positive(lr=self.lr)
-        if not np.isfinite(self.noise_exponent):
-            raise ValueError(f"noise_exponent={self.noise_exponent!r}: it must be a finite number")
+        check_finite(noise_exponent=self.noise_exponent)
         if self.mode == "dm-concat" and self.dynamic:
             raise ValueError("dynamic=True leaves places of dm-concat empty: set it to False")
         if self.mode == "dm-concat" and self.score == "cosine":

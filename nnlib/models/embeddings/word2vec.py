@@ -27,7 +27,13 @@ from nnlib.models.embeddings.word2vec_network import (
 )
 from nnlib.models.epochs import Epochs
 from nnlib.models.item_vectors import ItemVectors, Score, check_scoring
-from nnlib.models.settings import check_not_negative, check_positive, check_whole, check_word
+from nnlib.models.settings import (
+    check_finite,
+    check_not_negative,
+    check_positive,
+    check_whole,
+    check_word,
+)
 from nnlib.optim import linear
 
 Architecture: TypeAlias = Literal["skip-gram", "cbow"]
@@ -259,7 +265,6 @@ def _check_settings(m: Word2Vec) -> None:
         check_whole(batch_size=m.batch_size)
     if m.lr is not None:
         check_positive(lr=m.lr)
-    if not np.isfinite(m.noise_exponent):
-        raise ValueError(f"noise_exponent={m.noise_exponent!r}: it must be a finite number")
+    check_finite(noise_exponent=m.noise_exponent)
     check_not_negative(subsample=m.subsample)
     check_scoring(m.score, m.decay)

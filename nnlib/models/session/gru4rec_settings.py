@@ -1,10 +1,17 @@
 """What GRU4Rec's settings may be."""
 
-import math
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING
 
+from nnlib.array import Device
+from nnlib.layers.gru_cell import Reset
 from nnlib.models.session.gru4rec_loss import Loss
+from nnlib.models.settings import (
+    check_not_negative,
+    check_positive,
+    check_share,
+    check_whole,
+    check_word,
+)
 
 if TYPE_CHECKING:
     from nnlib.models.session.gru4rec import GRU4Rec
@@ -12,30 +19,33 @@ if TYPE_CHECKING:
 
 def check_settings(m: "GRU4Rec") -> None:
     """Raise a ValueError that names the first setting out of range, or a contradiction."""
-    whole: Callable[[Any, int], bool] = lambda v, low: isinstance(v, int) and v >= low
-    real: Callable[[Any], bool] = lambda v: isinstance(v, int | float) and 0 <= v < math.inf
-    checks: list[tuple[str, Callable[[Any], bool], str]] = [
-        ("hidden", lambda v: isinstance(v, tuple) and v != () and all(whole(h, 1) for h in v),
-         "a tuple of sizes of at least 1, as in (100,)"),
-        ("loss", lambda v: v in get_args(Loss), f"one of {', '.join(get_args(Loss))}"),
-        ("embedding", lambda v: v in ("shared", "separate", None) or whole(v, 1),
-         "'shared', 'separate', a size of at least 1, or None"),
-        *((name, lambda v: whole(v, 1), "a whole number of at least 1")
-          for name in ("batch_size", "epochs", "bptt")),
-        *((name, lambda v: whole(v, 0), "a whole number of at least 0")
-          for name in ("n_sample", "seed")),
-        *((name, real, "a finite number of at least 0")
-          for name in ("sample_alpha", "logq", "bpreg", "elu")),
-        *((name, lambda v: real(v) and v < 1, "a number of at least 0 and below 1")
-          for name in ("dropout_embed", "dropout_hidden", "momentum")),
-        ("lr", lambda v: real(v) and v > 0, "a finite number above 0"),
-        ("reset", lambda v: v in ("before", "after", None), "'before', 'after' or None"),
-        ("device", lambda v: v in ("cpu", "cuda"), "'cpu' or 'cuda'"),
-    ]  # fmt: skip
-    for name, holds, wanted in checks:
-        if not holds(value := getattr(m, name)):
-            raise ValueError(f"{name}={value!r}: it must be {wanted}")
+    if not _are_sizes(m.hidden):
+        raise ValueError(
+            f"hidden={m.hidden!r}: it must be a tuple of sizes of at least 1, as in (100,)"
+        )
+    check_word(Loss, loss=m.loss)
+    if m.embedding not in ("shared", "separate", None) and not _are_sizes((m.embedding,)):
+        raise ValueError(
+            f"embedding={m.embedding!r}: it must be 'shared', 'separate', a size of at least 1, "
+            "or None"
+        )
+    check_whole(batch_size=m.batch_size, epochs=m.epochs, bptt=m.bptt)
+    check_whole(0, n_sample=m.n_sample, seed=m.seed)
+    check_not_negative(sample_alpha=m.sample_alpha, logq=m.logq, bpreg=m.bpreg, elu=m.elu)
+    check_share(dropout_embed=m.dropout_embed, dropout_hidden=m.dropout_hidden, momentum=m.momentum)
+    check_positive(lr=m.lr)
+    if m.reset is not None:
+        check_word(Reset, reset=m.reset)
+    check_word(Device, device=m.device)
     if m.logq and m.loss != "cross-entropy":
         raise ValueError(f"logq={m.logq} corrects cross-entropy only, not {m.loss}: set logq=0")
     if not m.n_sample and m.batch_size < 2:
         raise ValueError("batch_size=1 and n_sample=0 leave no negatives: raise one of them")
+
+
+def _are_sizes(value: object) -> bool:
+    return (
+        isinstance(value, tuple)
+        and value != ()
+        and all(isinstance(n, int) and n >= 1 for n in value)
+    )

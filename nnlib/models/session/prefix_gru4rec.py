@@ -15,7 +15,7 @@ from nnlib.models.epochs import Epochs
 from nnlib.models.session.gru4rec import GRU4Rec
 from nnlib.models.session.gru4rec_network import GRU4RecNetwork
 from nnlib.models.session.prefix_network import PrefixNetwork
-from nnlib.models.settings import check_whole
+from nnlib.models.settings import check_share, check_whole
 from nnlib.optim import Optimizer
 
 
@@ -55,10 +55,7 @@ class PrefixGRU4Rec(GRU4Rec):
     def __post_init__(self) -> None:
         super().__post_init__()
         check_whole(1, max_length=self.max_length)
-        if not 0 <= self.drop_items < 1:
-            raise ValueError(
-                f"drop_items={self.drop_items!r}: it must be a number of at least 0 and below 1"
-            )
+        check_share(drop_items=self.drop_items)
         if self.bptt != 1:
             raise ValueError(
                 f"bptt={self.bptt}: a {type(self).__name__} always goes back to the first item; "
