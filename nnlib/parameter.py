@@ -61,8 +61,9 @@ class Parameter:
 
     def row_grad(self) -> RowGradient:
         """The gradient with distinct ids, for a parameter that has only row gradients."""
-        if len(self.rows) == 1 and self.rows[0].distinct:
-            return self.rows[0]
+        if len(self.rows) == 1:
+            part = self.rows[0]
+            return part if part.distinct else RowGradient(*coalesce(part.ids, part.values), True)
         xp = array_module(self.value)
         ids = xp.concatenate([part.ids for part in self.rows])
         values = xp.concatenate([part.values for part in self.rows])

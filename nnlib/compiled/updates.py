@@ -63,7 +63,11 @@ def adagrad_rows(
 
 def _alike(arrays: Sequence[Array]) -> bool:
     """Arrays that a loop can walk through: of one type and in the order of memory."""
-    return all(a.dtype == arrays[0].dtype and a.flags.c_contiguous for a in arrays)
+    dtype = arrays[0].dtype
+    for a in arrays:  # not `all(...)`, which takes a microsecond more, five times a step
+        if a.dtype is not dtype and a.dtype != dtype or not a.flags.c_contiguous:
+            return False
+    return True
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
