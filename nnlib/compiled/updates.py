@@ -65,7 +65,7 @@ def _alike(arrays: Sequence[Array]) -> bool:
     """Arrays that a loop can walk through: of one type and in the order of memory."""
     dtype = arrays[0].dtype
     for a in arrays:  # not `all(...)`, which takes a microsecond more, five times a step
-        if a.dtype is not dtype and a.dtype != dtype or not a.flags.c_contiguous:
+        if (a.dtype is not dtype and a.dtype != dtype) or not a.flags.c_contiguous:
             return False
     return True
 

@@ -36,6 +36,7 @@ from nnlib.models.session.gru4rec_stream import Stream, next_chunk
 from nnlib.optim import Adagrad
 
 LANES = 512  # sessions that an evaluation reads side by side
+SCORES = 2**24  # at a time, 64 MB: the more points, the more rarely a product goes through the table
 
 
 @dataclass(kw_only=True)
@@ -223,7 +224,9 @@ class GRU4Rec(Recommender):
         back = to_device(np.argsort(order), self.device)
         return [h[back] for h in states]
 
-    def walk(self, sessions: Histories, block: int = 128) -> Iterator[tuple[Array, Array, Array]]:
+    def walk(
+        self, sessions: Histories, block: int | None = None
+    ) -> Iterator[tuple[Array, Array, Array]]:
         """Reads every session once, many side by side; rows of `sessions` must not overlap."""
         session_of = np.empty(len(sessions.items), np.int64)
         row, position = sessions.positions()
@@ -232,7 +235,7 @@ class GRU4Rec(Recommender):
             yield session_of[at], at, scores
 
     def score_events(
-        self, rows: Histories, block: int, wanted: Array | None = None
+        self, rows: Histories, block: int | None = None, wanted: Array | None = None
     ) -> Iterator[tuple[Array, Array]]:
         """(at, scores) after every event of `rows` that has a successor, or of those the `wanted`.
 
@@ -244,6 +247,7 @@ class GRU4Rec(Recommender):
         net, xp = self.net_, array_module(self.net_.W.value)
         # b as one more column of W, against a 1 at the end of h: no pass of its own over (P, N).
         table = xp.concatenate([net.W.value, net.b.value[:, None]], axis=1)
+        block = block or min(LANES, max(64, SCORES // len(table)))
         buffer = xp.empty((block, len(table)), table.dtype)
         states = net.start(0)
         for at, carried in session_parallel(rows, LANES):

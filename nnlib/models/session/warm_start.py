@@ -47,7 +47,9 @@ class WarmStart(Recommender):
         """As the model itself: histories say nothing about earlier sessions."""
         return self.model.scores(histories)
 
-    def walk(self, sessions: Histories, block: int = 128) -> Iterator[tuple[Array, Array, Array]]:
+    def walk(
+        self, sessions: Histories, block: int | None = None
+    ) -> Iterator[tuple[Array, Array, Array]]:
         """Every point of the test log's `sessions`, the state warmed up.
 
         Raises
