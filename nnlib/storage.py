@@ -82,6 +82,8 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Array], dict[str, str]
     """
     from safetensors import SafetensorError, safe_open
 
+    if Path(path).is_dir():
+        raise FileNotFoundError(f"{path} is a folder: give the file inside it")
     if not Path(path).is_file():
         raise FileNotFoundError(f"{path}: no such file")
     try:
@@ -89,7 +91,9 @@ def read_safetensors(path: str | Path) -> tuple[dict[str, Array], dict[str, str]
             metadata = file.metadata() or {}
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, TypeError, ValueError, KeyError, AttributeError) as error:
-        raise ValueError(f"{path}: not a readable safetensors file ({error})") from error
+        raise ValueError(
+            f"{path}: not a safetensors file, which models are saved as, or a damaged one ({error})"
+        ) from error
     return arrays, metadata
 
 

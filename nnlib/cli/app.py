@@ -25,6 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode="markdown",  # paragraphs are filled, and "[model]" is no colour
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (demo, train, evaluate, recommend, export, gradcheck, doctor):

@@ -10,7 +10,7 @@ import typer
 from nnlib.cli.baselines import baselines
 from nnlib.cli.demo_results import CEILING, NETWORK, Results
 from nnlib.cli.settings import check_folder
-from nnlib.cli.terminal import AsJson, Stop, console, print_json, status
+from nnlib.cli.terminal import AsJson, Stop, check_seed, console, print_json, status
 
 if TYPE_CHECKING:
     from nnlib.data import Interactions
@@ -42,8 +42,7 @@ def demo(
     from nnlib.data.synthetic import HMMClicks
     from nnlib.models import GRU4Rec
 
-    if seed < 0:
-        raise Stop(f"--seed {seed}: a whole number of at least 0")
+    check_seed(seed)
     _prepare(out)
     # Fixed beforehand: the learning curve is for looking at, and the test sessions choose nothing.
     network = GRU4Rec(

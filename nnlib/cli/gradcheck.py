@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nnlib.cli.terminal import AsJson, console, print_json, table
+from nnlib.cli.terminal import AsJson, check_seed, console, print_json, table
 
 if TYPE_CHECKING:
     from nnlib.check import GradientReport
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def gradcheck(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[NAME]...", help="GRU, cross_entropy, ...: all.")
+        list[str] | None, typer.Argument(metavar="NAME", help="GRU, cross_entropy, ...: all.")
     ] = None,
     seed: Annotated[int, typer.Option(help="Of the numbers that are tried.")] = 0,
     as_json: AsJson = False,
@@ -23,6 +23,7 @@ def gradcheck(
     """
     from nnlib.check.cases import run_cases
 
+    check_seed(seed)
     reports = list(run_cases(names, seed=seed))
     failed = [report.name for report in reports if not report.passed]
     if as_json:

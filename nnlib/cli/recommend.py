@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def recommend(
     model: Annotated[Path, typer.Argument(metavar="MODEL", help="File written by nnlib train.")],
-    items: Annotated[list[str], typer.Argument(metavar="ITEM...", help="Clicks, oldest first.")],
+    items: Annotated[list[str], typer.Argument(metavar="ITEM", help="Clicks, oldest first.")],
     n: Annotated[int, typer.Option("-n", help="How many items to recommend.")] = 10,
     exclude_seen: Annotated[
         bool, typer.Option("--exclude-seen", help="Leave the clicked items out.")
@@ -31,7 +31,8 @@ def recommend(
     if not known.intersection(ids):
         example = next(iter(recommender.item_ids_.tolist()))
         raise Stop(
-            f"the model knows none of the items {', '.join(items)}: its ids are like {example}"
+            f"the model knows none of the items {', '.join(item or repr(item) for item in items)}: "
+            f"its ids are like {example}"
         )
     best = recommender.recommend(ids, n, exclude_seen=exclude_seen)
     if as_json:
@@ -45,4 +46,4 @@ def as_raw_ids(texts: list[str], item_ids: "Array") -> list[Any]:
     """Words of the command line as ids of the kind that the model has, integers or text."""
     if item_ids.dtype.kind not in "iu":
         return list(texts)
-    return [int(text) if text.lstrip("-").isdecimal() else text for text in texts]
+    return [int(text) if text.removeprefix("-").isdecimal() else text for text in texts]

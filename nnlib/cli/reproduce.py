@@ -71,10 +71,10 @@ def rsc15(
     settings, where = _settings({"epochs": epochs, "seed": seed, "device": device}, assignments)
     network = build_model(GRU4Rec, settings, where)
     assert isinstance(network, GRU4Rec)
-    _prepare(out, resume)
     log = path / FILE if path.is_dir() else path
     if not log.is_file():
         raise Stop(f"{log}: no such file; it is part of the data of the RecSys Challenge 2015")
+    _prepare(out, resume)
 
     train, test = read_rsc15(log, report=None)
     counts = Rsc15Counts.of(train, test)

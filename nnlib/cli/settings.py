@@ -91,6 +91,8 @@ def read_config(path: Path) -> tuple[str | None, dict[str, Any]]:
     hidden = [100]
     loss = "cross-entropy"
     """
+    if path.is_dir():
+        raise Stop(f"{path} is a folder: give the file inside it")
     if not path.is_file():
         raise Stop(f"{path}: no such configuration file")
     try:
@@ -132,7 +134,7 @@ def choose_model(given: str | None, configured: str | None) -> "type[Recommender
 
     if given and configured and given != configured:
         raise Stop(f"--model {given}, but the configuration says {configured!r}: drop one of them")
-    name = given or configured or DEFAULT_MODEL
+    name = next(name for name in (given, configured, DEFAULT_MODEL) if name is not None)
     by_any_case = {known.lower(): model for known, model in MODELS.items()}
     if name.lower() not in by_any_case:
         raise Stop(f"there is no model {name!r}{_nearest(name, MODELS)}")
@@ -242,7 +244,8 @@ def _is_nnlib_file(path: Path) -> bool:
 
 def _nearest(name: str, valid: Any) -> str:
     """What may have been meant."""
-    near = difflib.get_close_matches(name, list(valid), n=1)
-    return (
-        f": did you mean {near[0]!r}?" if near else f": choose among {', '.join(valid) or 'none'}"
-    )
+    by_any_case = {known.lower(): known for known in valid}
+    near = difflib.get_close_matches(name.lower(), by_any_case, n=1)
+    if near:
+        return f": did you mean {by_any_case[near[0]]!r}?"
+    return f": choose among {', '.join(valid) or 'none'}"

@@ -26,6 +26,12 @@ class Stop(Exception):
         self.code = code
 
 
+def check_seed(seed: int) -> None:
+    """Raise unless a generator can be made of it."""
+    if seed < 0:
+        raise Stop(f"--seed {seed}: a whole number of at least 0")
+
+
 def say(sentence: str) -> None:
     """One line on standard error, "nnlib: " before it."""
     print(f"nnlib: {' '.join(sentence.split())}", file=sys.stderr)

@@ -94,7 +94,10 @@ def train(
     if checkpoint is not None:
         checkpoint.unlink(missing_ok=True)
         _unfinished(out).unlink(missing_ok=True)
-    _report(recommender, clicks, test_clicks, seconds, out, as_json)
+    try:
+        _report(recommender, clicks, test_clicks, seconds, out, as_json)
+    except KeyboardInterrupt:
+        raise Stop(f"interrupted in the evaluation; the model is saved as {out}", 130) from None
 
 
 def _model(

@@ -67,7 +67,7 @@ def session_parallel(sessions: Histories, lanes: int, min_rows: int = 1) -> Sess
     """
     sessions = sessions.take(np.flatnonzero(sessions.lengths > 1))
     n_points = sessions.lengths - 1
-    begin, lane = _assign(n_points, lanes)
+    begin, lane = _assign(n_points, min(lanes, len(sessions)))
 
     first = np.cumsum(n_points) - n_points
     session = np.repeat(np.arange(len(sessions)), n_points)

@@ -106,6 +106,8 @@ def _decode(text: bytes, path: Path, line: int) -> str:
 
 
 def _check_names(path: Path, names: Sequence[str], kinds: Mapping[str, Kind], sep: str) -> None:
+    if not all(name.isprintable() for name in names):
+        raise DataError(f"{path}, line 1: not a header of column names: is it a table of text?")
     for name in kinds:
         if (count := names.count(name)) != 1:
             problem = f"has no column {name!r}" if not count else f"has {count} columns {name!r}"

@@ -34,5 +34,5 @@ def rating_rmse(model: RatingModel, test: "Interactions") -> float:
         ValueError: `test` has no ratings.
     """
     if test.value is None:
-        raise ValueError("the test log has no ratings: name their column with value=…")
+        raise ValueError("the test log has no ratings: name their column, by value=…")
     return rmse(model.predict(test.user_ids[test.user], test.item_ids[test.item]), test.value)

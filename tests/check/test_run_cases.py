@@ -23,7 +23,9 @@ def test_results_are_reports_with_a_name() -> None:
 
 
 def test_an_unknown_name_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match=r"no case 'Denes'; there are: .*Dense"):
+    with pytest.raises(
+        ValueError, match=r"no case 'Denes' \(did you mean 'Dense'\?\); there are: .*GRU"
+    ):
         next(run_cases(["Denes"]))
 
 

@@ -51,6 +51,18 @@ def test_missing_files_and_folders(refused, logs, tmp_path):
     assert "no such" in refused("train", train, "--config", tmp_path / "no.toml", "--out", out)
     assert "no such file" in refused("evaluate", tmp_path / "none", test)
     assert "no such file" in refused("recommend", tmp_path / "none", "1")
+    assert "is a folder" in refused("recommend", tmp_path, "1")
+    assert "is a folder" in refused("train", train, "--config", tmp_path, "--out", out)
+    assert "no such file" in refused("reproduce", "rsc15", tmp_path / "none", "--out", out)
+
+
+def test_files_that_are_something_else(refused, logs, gru_file):
+    """A sentence, not the bytes."""
+    train, test = logs
+    assert "not a safetensors file, which models are saved as" in refused("evaluate", train, test)
+    sentence = refused("evaluate", gru_file, gru_file)
+    assert "is it a table of text?" in sentence
+    assert len(sentence) < 300
 
 
 def test_the_output_is_none_of_the_inputs(refused, tmp_path):
@@ -108,6 +120,9 @@ def test_test_file_is_checked_before_training(refused, nnlib, monkeypatch, tmp_p
         ("--loss hinge", ["loss='hinge'", "cross-entropy"]),
         ("--device tpu", ["device='tpu'", "'cpu', 'cuda'"]),
         ("--model GRU4Rex", ["no model 'GRU4Rex'", "'GRU4Rec'"]),
+        ("--model gru4rek", ["no model 'gru4rek'", "'GRU4Rec'"]),
+        ("--model=", ["no model ''", "GRU4Rec"]),
+        ("--model MatrixFactorization", ["no ratings", "--value"]),
         ("--model Popularity --epochs 3", ["--epochs", "Popularity has no setting 'epochs'"]),
         ("--model Popularity --resume", ["--resume", "one go"]),
         ("--user ItemId", ["different columns"]),
@@ -175,6 +190,7 @@ def test_recommend_options(refused, gru_file):
     assert "at least one" in refused("recommend", gru_file, "1", "-n", "0")
     sentence = refused("recommend", gru_file, "4711", "shoe")
     assert "knows none of the items 4711, shoe" in sentence
+    assert "none of the items --5, ''" in refused("recommend", gru_file, "--", "--5", "")
 
 
 def test_usage(nnlib):
@@ -193,3 +209,10 @@ def test_demo_options(refused, tmp_path):
 
 def test_gradcheck_of_what_is_not_there(refused):
     assert "no case 'Perceptron'" in refused("gradcheck", "Perceptron")
+    assert "did you mean 'GRU'?" in refused("gradcheck", "gru")
+    assert "--seed -1" in refused("gradcheck", "GRU", "--seed", -1)
+
+
+def test_brackets_in_the_help_are_text(nnlib):
+    assert "[model]" in nnlib("train", "--help").out
+    assert "nnlib[export]" in nnlib("export", "--help").out

@@ -1,10 +1,17 @@
 """`nnlib train`: what it writes, what it says, and where its settings come from."""
 
 import json
+import os
+import signal
 
+import numpy as np
 import pytest
 
+from nnlib.data import Histories
 from nnlib.models import MODELS, GRU4Rec, Popularity, load_model
+from nnlib.models.epochs import Epochs
+
+HISTORY = Histories(np.array([0, 1]), np.array([0]), np.array([2]))
 
 
 def test_trains_evaluates_and_saves(nnlib, logs, small, tmp_path):
@@ -106,6 +113,42 @@ def test_interruption_is_one_sentence(nnlib, logs, small, tmp_path, monkeypatch)
     assert outcome.err.count("\n") == 1
     assert "m.checkpoint is kept" in outcome.err
     assert "--resume" in outcome.err
+
+
+@pytest.mark.parametrize("name", ["Item2Vec", "Word2Vec", "ImplicitALS"])
+def test_ctrl_c_saves_the_model_of_the_last_step(nnlib, logs, tmp_path, monkeypatch, name):
+    original, calls = Epochs.record, []
+
+    def record(self, loss, events):
+        original(self, loss, events)
+        calls.append(1)
+        if len(calls) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    monkeypatch.setattr(Epochs, "record", record)
+    try:
+        outcome = nnlib("train", logs[0], "--out", tmp_path / "m", "--model", name)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert outcome.code == 130
+    assert outcome.err.count("\n") == 1
+    assert f"it is saved as {tmp_path / 'm.interrupted'}" in outcome.err
+    assert len(load_model(tmp_path / "m.interrupted").scores(HISTORY)) == 1
+    assert not (tmp_path / "m").exists()
+
+
+def test_interruption_of_the_evaluation(nnlib, logs, tmp_path, monkeypatch):
+    def interrupted(model, log):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("nnlib.metrics.evaluate", interrupted)
+    out = tmp_path / "m"
+    options = ["--out", out, "--test", logs[1], "--model", "Popularity"]
+    outcome = nnlib("train", logs[0], *options)
+    assert outcome.code == 130
+    assert f"the model is saved as {out}" in outcome.err
+    assert load_model(out) == Popularity()
 
 
 def test_divergence_names_step_and_array_and_keeps_nothing_half_done(nnlib, logs, small, tmp_path):

@@ -57,6 +57,13 @@ def test_every_pair_once_and_states_from_the_row_that_read_the_event_before(leng
     assert sorted(seen) == sessions.points().tolist()
 
 
+def test_more_lanes_than_sessions_cost_nothing():
+    sessions = histories([3, 0, 2, 5])
+    some, many = session_parallel(sessions, 3), session_parallel(sessions, 10**15)
+    np.testing.assert_array_equal(some.at, many.at)
+    np.testing.assert_array_equal(some.carried, many.carried)
+
+
 def test_min_rows_cuts_the_tail():
     schedule = session_parallel(histories([2, 9, 3]), 2, min_rows=2)
     assert [len(at) for at, _ in schedule] == [2, 2, 2]

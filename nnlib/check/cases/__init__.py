@@ -5,6 +5,7 @@ and states are random, never zeros, which hide the terms they multiply, and inpu
 from kinks, where differences have no meaning.  One file to a theme: each has a list of its own.
 """
 
+import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
@@ -81,5 +82,8 @@ def select(names: Sequence[str] | None) -> list[Case]:
     public = {case.target.__name__ for case in CASES}
     for name in names:
         if name not in public and all(name != case.name for case in CASES):
-            raise ValueError(f"no case {name!r}; there are: {', '.join(sorted(public))}")
+            by_any_case = {known.lower(): known for known in public}
+            near = difflib.get_close_matches(name.lower(), by_any_case, n=1)
+            meant = f" (did you mean {by_any_case[near[0]]!r}?)" if near else ""
+            raise ValueError(f"no case {name!r}{meant}; there are: {', '.join(sorted(public))}")
     return [case for case in CASES if case.name in names or case.target.__name__ in names]

@@ -214,7 +214,7 @@ def _regress(Q: Array, items: Array, offsets: Array, rest: Array, l2: float) -> 
 def _ratings(train: Interactions) -> Array:
     """The values, all of which must be there and finite."""
     if train.value is None:
-        raise DataError("the log has no ratings: name their column with value=…, as 'rating'")
+        raise DataError("the log has no ratings: name their column, by value=… or --value")
     if not np.isfinite(train.value).all():
         at = int(np.flatnonzero(~np.isfinite(train.value))[0])
         user = train.user_ids.tolist()[train.user[at]]
