@@ -4,12 +4,15 @@ A handle of our own, tied to one stream, with a workspace of our own: without on
 allocate within a capture.  Products are those of single or double precision as cuBLAS makes them by
 default, without TF32.
 
-    with cublas_products(stream):
-        ...                             # functional.products.product is cuBLAS's from here on
+    cublas = Cublas(find_cublas(), stream.ptr, cupy.empty(WORKSPACE, np.uint8))
+    with cublas.products():
+        ...                             # functional.products.product is its own here
 """
 
 import ctypes
+import importlib
 import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -54,6 +57,7 @@ class Cublas:
         self._call("cublasSetStream_v2", self._handle, ctypes.c_void_p(stream))
         where, size = ctypes.c_void_p(workspace.data.ptr), ctypes.c_size_t(workspace.nbytes)
         self._call("cublasSetWorkspace_v2", self._handle, where, size)  # after the stream is set
+        weakref.finalize(self, library.cublasDestroy_v2, self._handle)
 
     def product(self, a: Array, b: Array, out: Array | None = None) -> Array:
         """`functional.products.product`; arrays that cuBLAS does not take go to CuPy.
@@ -78,9 +82,16 @@ class Cublas:
             out[...] = self.product(a, b)
         return out
 
-    def close(self) -> None:
-        """Give the handle back."""
-        self._call("cublasDestroy_v2", self._handle)
+    @contextmanager
+    def products(self) -> Iterator[None]:
+        """`functional.products.product` is this one's within the block."""
+        before = dict(FUSED)
+        FUSED["product"] = self.product
+        try:
+            yield
+        finally:
+            FUSED.clear()
+            FUSED.update(before)
 
     def _gemm(self, A: Array, B: Array, C: Array) -> None:
         (m, k), n = A.shape, B.shape[1]
@@ -120,27 +131,7 @@ def operand(x: Array) -> Operand:
 
 def _by_rows(x: Array) -> bool:
     (rows, columns), (down, right) = x.shape, (s // x.itemsize for s in x.strides)
-    return (columns == 1 or right == 1) and (rows == 1 or down >= columns)
-
-
-@contextmanager
-def cublas_products(stream: Any) -> Iterator[None]:
-    """`functional.products.product` by cuBLAS on `stream`, a stream of CuPy's, within the block.
-
-    Raises
-        CublasError: cuBLAS is not found, or cannot start.
-    """
-    cupy, before = sys.modules["cupy"], FUSED.get("product")
-    cublas = Cublas(find_cublas(), stream.ptr, cupy.empty(WORKSPACE, np.uint8))
-    FUSED["product"] = cublas.product
-    try:
-        yield
-    finally:
-        FUSED.pop("product")
-        if before is not None:
-            FUSED["product"] = before
-        stream.synchronize()  # before the workspace goes
-        cublas.close()
+    return bool((columns == 1 or right == 1) and (rows == 1 or down >= columns))
 
 
 def find_cublas() -> Any:
@@ -152,8 +143,7 @@ def find_cublas() -> Any:
     version = sys.modules["cupy"].cuda.runtime.runtimeGetVersion() // 1000
     names = [f"libcublas.so.{version}", f"cublas64_{version}.dll"]
     try:
-        from cuda import pathfinder  # comes with CuPy 14 and its extra [ctk]
-
+        pathfinder = importlib.import_module("cuda.pathfinder")  # CuPy 14 comes with it
         names.insert(0, pathfinder.load_nvidia_dynamic_lib("cublas").abs_path)
     except (ImportError, RuntimeError):
         pass

@@ -20,7 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from nnlib.array import Array, array_module
+from nnlib.array import Array, array_module, to_host
 from nnlib.compiled import compiled_kernels
 from nnlib.cuda import cuda_kernels
 from nnlib.data import Interactions
@@ -86,6 +86,7 @@ class Epochs:
         self.losses: list[float] = list(losses or [])
         self.step = 0
         self._pending: list[tuple[Array, int]] = []
+        self._unread = 0  # steps whose losses are pending
         self._sum, self._n = 0.0, 0
         self._ctrl_c, self._between_steps = CtrlC(), False
         name = type(model).__name__
@@ -111,11 +112,15 @@ class Epochs:
                     self._write(self.path)
                 self._stop_if_asked()
 
-    def record(self, loss: Array, events: int) -> None:
-        """A step is done: note its loss, a 0-d array, the mean over its `events` points."""
-        self.step += 1
+    def record(self, loss: Array, events: int, steps: int = 1) -> None:
+        """A step is done: note its loss, a 0-d array, the mean over its `events` points.
+
+        Several `steps` that were done in one: their losses, (steps,), of `events` points each.
+        """
+        self.step += steps
+        self._unread += steps
         self._pending.append((loss, events))
-        if len(self._pending) == CHECK_EVERY:
+        if self._unread >= CHECK_EVERY:
             self._look()
         self._stop_if_asked()
 
@@ -163,10 +168,9 @@ class Epochs:
 
     def _look(self) -> None:
         """Add up the noted losses; the one place where a GPU is waited for."""
-        first = self.step - len(self._pending) + 1
+        first, self._unread = self.step - self._unread + 1, 0
         seen = 0
-        for i, (loss, events) in enumerate(self._pending):
-            value = float(loss)
+        for i, (value, events) in enumerate(_one_by_one(self._pending)):
             if not math.isfinite(value):
                 raise DivergedError(self._story(f"the loss of step {first + i} is {value}"))
             self._sum += value * events
@@ -226,3 +230,10 @@ class Epochs:
                 self.optimizer.restore(state)
         except (KeyError, ValueError, TypeError) as error:
             raise ValueError(f"{path}: a damaged checkpoint ({error}): delete it") from error
+
+
+def _one_by_one(pending: list[tuple[Array, int]]) -> Iterator[tuple[float, int]]:
+    """The loss of every step, those of several steps in one copy from the device."""
+    for loss, events in pending:
+        for value in to_host(loss).tolist() if getattr(loss, "ndim", 0) else (float(loss),):
+            yield value, events

@@ -2,14 +2,15 @@
 
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import nullcontext
+from contextlib import contextmanager, nullcontext
 from importlib import util
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
-from nnlib.cuda import cuda_kernels, kernel
+from nnlib.cuda import cuda_kernels, graph, kernel
 from nnlib.models import epochs
 
 
@@ -55,13 +56,30 @@ def kernels(
     request: pytest.FixtureRequest, device: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[ModuleType]:
     """The kernels as well, compiled for the CPU; the order of threads must not matter."""
+    with _kernels(monkeypatch, backwards=request.param == "backwards") as on_cpu:
+        yield on_cpu
+
+
+@pytest.fixture
+def library(
+    device: ModuleType, load: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Any]:
+    """Kernels in one order, and cuBLAS, all of which can be recorded."""
+    library = load("fake_cublas").FakeCublas(load("capture").run_at)
+    monkeypatch.setattr(graph, "find_cublas", lambda: library)
+    with _kernels(monkeypatch, backwards=False):
+        yield library
+
+
+@contextmanager
+def _kernels(monkeypatch: pytest.MonkeyPatch, backwards: bool) -> Iterator[ModuleType]:
     on_cpu = _load("kernels_on_cpu")
     if on_cpu.COMPILER is None:
         pytest.skip("no C++ compiler to run the kernels on the CPU with")
     monkeypatch.setattr(sys.modules["cupy"], "RawModule", on_cpu.RawModule, raising=False)
     monkeypatch.setattr(epochs, "cuda_kernels", cuda_kernels)
     kernel._module.cache_clear()
-    on_cpu.RawModule.backwards = request.param == "backwards"
+    on_cpu.RawModule.backwards = backwards
     on_cpu.launches.clear()
     yield on_cpu
     kernel._module.cache_clear()

@@ -2,6 +2,7 @@
 
 import ctypes
 import sys
+from itertools import product as product_of
 from types import ModuleType
 from typing import Any
 
@@ -10,19 +11,19 @@ import pytest
 
 from nnlib.array import FUSED, to_device, to_host
 from nnlib.cuda import cublas
-from nnlib.cuda.cublas import Cublas, CublasError, cublas_products, find_cublas
+from nnlib.cuda.cublas import Cublas, CublasError, find_cublas
 from nnlib.functional.products import product
 
 SHAPES = [(1, 1, 1), (4, 3, 5), (1, 3, 5), (4, 1, 5), (4, 3, 1), (1, 3, 1), (4, 1, 1), (7, 7, 7)]
 
 
 @pytest.fixture
-def library(load: Any) -> Any:
+def library(device: ModuleType, load: Any) -> Any:
     return load("fake_cublas").FakeCublas()
 
 
 @pytest.fixture
-def library_product(device: ModuleType, library: Any) -> Any:
+def library_product(library: Any) -> Any:
     workspace = sys.modules["cupy"].empty(64, np.uint8)
     return Cublas(library, 5, workspace).product
 
@@ -46,19 +47,18 @@ WAYS = ["by rows", "within rows", "by columns", "within columns", "with gaps"]
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("how_b", WAYS)
-@pytest.mark.parametrize("how_a", WAYS)
-def test_products(how_a: str, how_b: str, shape: Any, dtype: Any, library_product: Any) -> None:
+def test_products(shape: Any, dtype: Any, library_product: Any) -> None:
     rng = np.random.default_rng(0)
     m, k, n = shape
     a, b = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
-    A, B = lying(a, how_a), lying(b, how_b)
     tolerance = 1e-5 if dtype == np.float32 else 1e-12
-    np.testing.assert_allclose(to_host(library_product(A, B)), a @ b, tolerance, tolerance)
-    for how in WAYS:
-        out = lying(np.full((m, n), np.nan, dtype), how)
-        assert library_product(A, B, out) is out
-        np.testing.assert_allclose(to_host(out), a @ b, tolerance, tolerance)
+    for how_a, how_b in product_of(WAYS, WAYS):
+        A, B = lying(a, how_a), lying(b, how_b)
+        np.testing.assert_allclose(to_host(library_product(A, B)), a @ b, tolerance, tolerance)
+        for how in WAYS:
+            out = lying(np.full((m, n), np.nan, dtype), how)
+            assert library_product(A, B, out) is out
+            np.testing.assert_allclose(to_host(out), a @ b, tolerance, tolerance)
 
 
 def test_vectors_and_matrices_without_elements(library_product: Any, library: Any) -> None:
@@ -96,26 +96,23 @@ def test_what_cublas_does_not_take_goes_to_cupy(library_product: Any, library: A
         library_product(to_device(np.ones((2, 3)), "cuda"), to_device(np.ones((4, 2)), "cuda"))
 
 
-def test_a_refusal_is_an_error_with_its_status(device: Any, library: Any) -> None:
-    mine = Cublas(library, 5, sys.modules["cupy"].empty(64, np.uint8))
-    mine.close()
+def test_a_refusal_is_an_error_with_its_status(library_product: Any, library: Any) -> None:
+    library.workspace = None
     with pytest.raises(CublasError, match="cublasDgemm_v2 returned status 1"):
-        mine.product(*(to_device(np.ones((2, 2)), "cuda") for _ in range(2)))
+        library_product(*(to_device(np.ones((2, 2)), "cuda") for _ in range(2)))
 
 
-def test_products_are_its_own_within_the_block_only(
-    device: Any, library: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cublas, "find_cublas", lambda: library)
-    x, stream = to_device(np.ones((2, 2)), "cuda"), sys.modules["cupy"].cuda.Stream()
-    with cublas_products(stream):
+def test_its_products_are_used_within_the_block_only(device: Any, library: Any) -> None:
+    x = to_device(np.ones((2, 2)), "cuda")
+    mine = Cublas(library, 5, sys.modules["cupy"].empty(64, np.uint8))
+    assert (library.stream, library.workspace) == (5, 64)
+    with mine.products():
         product(x, x)
-        assert (library.open, library.workspace) == (True, cublas.WORKSPACE)
-        assert library.stream == stream.ptr
     product(x, x)
     assert len(library.calls) == 1
-    assert not library.open
     assert "product" not in FUSED
+    del mine
+    assert not library.open
 
 
 def test_a_library_that_is_missing_is_one_clear_sentence(

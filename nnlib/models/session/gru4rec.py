@@ -2,6 +2,7 @@
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -20,19 +21,19 @@ from nnlib.array import (
 )
 from nnlib.data import Histories, Interactions
 from nnlib.data.batches import session_parallel
-from nnlib.data.negatives import PopularitySampler
-from nnlib.data.user_sessions import user_sessions
 from nnlib.init import BLANK
 from nnlib.layers.gru_cell import Reset
 from nnlib.models.base import Recommender, check_log, set_weights
 from nnlib.models.epochs import Epochs
 from nnlib.models.session.gru4rec_bptt import Step, back_through_time
+from nnlib.models.session.gru4rec_graph import graph_steps
 from nnlib.models.session.gru4rec_loss import Loss, score_block_loss
 from nnlib.models.session.gru4rec_network import GRU4RecNetwork, Objective
 from nnlib.models.session.gru4rec_session import LiveSession
 from nnlib.models.session.gru4rec_settings import check_settings
 from nnlib.models.session.gru4rec_start import take_over, with_items_of
 from nnlib.models.session.gru4rec_stream import Stream, next_chunk
+from nnlib.models.session.gru4rec_training import Training
 from nnlib.optim import Adagrad
 
 LANES = 512  # sessions that an evaluation reads side by side
@@ -73,6 +74,8 @@ class GRU4Rec(Recommender):
         reset: "before" or "after" the recurrent product; None: as the authors' PyTorch code,
             "before" in a one-hot layer, "after" elsewhere
         device: "cpu" or "cuda"
+        graph: on "cuda" with bptt = 1, train by a CUDA graph (nnlib/cuda/README.md): the same steps
+            with other random numbers, many in one launch; off, for it has not run on a card yet
     Source
         Hidasi, Karatzoglou, Baltrunas & Tikk 2016; Hidasi & Karatzoglou 2018 (samples, -max
         losses); the official PyTorch implementation.  Differs: negatives by the alias method;
@@ -98,9 +101,12 @@ class GRU4Rec(Recommender):
     seed: int = 0
     reset: Reset | None = None
     device: Device = "cpu"
+    graph: bool = False
 
     def __post_init__(self) -> None:
         check_settings(self)
+        if self.graph and type(self).fit is not GRU4Rec.fit:
+            raise ValueError(f"graph=True: a {type(self).__name__} is trained without a graph")
 
     def fit(
         self,
@@ -168,35 +174,27 @@ class GRU4Rec(Recommender):
         users: Mapping[Hashable, Hashable] | None = None,
         **options: Any,  # of Epochs
     ) -> Self:
-        net, optimizer, support = stream
-        objective = self._objective(support)
-        sampler = PopularitySampler(support, self.sample_alpha, self.device)
-        sessions, inside = train.chronological(), None
-        if users is not None:
-            sessions, _, inside = user_sessions([train], users)
-        schedule = session_parallel(sessions, self.batch_size, min_rows=1 if self.n_sample else 2)
-        weight = None  # of a point in the loss
-        if inside is not None:
-            share = inside[schedule.at].mean()  # so that the weights are 1 on average
-            weight = to_device((inside / share).astype(np.float32), self.device)
-        schedule = schedule.to(self.device)
-        items = to_device(sessions.items.astype(np.intp), self.device)
+        training = Training.of(self, train, stream, users)
+        net, optimizer = training.net, training.optimizer
+        schedule = training.schedule.to(self.device)
+        graph = graph_steps(training, self) if self.graph else None
 
         run = Epochs(self, net, optimizer, train, events=len(schedule.at), **options)
         with run.leaving(self, item_ids_=train.item_ids, net_=net, losses_=run.losses):
             for epoch in run:
-                noise = generator((self.seed, epoch, 0), self.device)
-                negatives = sampler.stream(
-                    generator((self.seed, epoch, 1), self.device), self.n_sample
-                )
-                states = net.start(0)
+                if graph is None:
+                    states, done = net.start(0), 0
+                    noise: Any = generator((self.seed, epoch, 0), self.device)
+                    draws = generator((self.seed, epoch, 1), self.device)
+                    negatives = training.sampler.stream(draws, self.n_sample)
+                else:  # the first steps are done
+                    states, done = graph.run(epoch, run)
+                    noise, negatives = graph.rng, graph.negatives()
                 window: list[Step] = []
-                for t, (at, carried) in enumerate(schedule, start=1):
-                    block = net.block(items[at], items[at + 1], next(negatives))
-                    if weight is not None:
-                        block = block._replace(weight=weight[at])
-                    states = [h.take(carried, axis=0) for h in states]
-                    (loss, states), backward = net(block, states, objective, rng=noise)
+                for t, (at, carried) in enumerate(islice(schedule, done, None), start=done + 1):
+                    (loss, states), backward = training.forward(
+                        at, carried, states, next(negatives), noise
+                    )
                     window.append(Step(backward, carried, len(at)))
                     if t % self.bptt == 0 or t == len(schedule):
                         back_through_time(window, self.batch_size)
@@ -242,6 +240,8 @@ class GRU4Rec(Recommender):
         Shapes
             wanted (E,) bool · at (P,) int, P ≤ block · scores (P, N), valid until the next are
             asked for
+        Arguments
+            block: None: as many points as make 64 MB of scores, 64 to 512
         """
         self._check_fitted()
         net, xp = self.net_, array_module(self.net_.W.value)
@@ -283,7 +283,7 @@ class GRU4Rec(Recommender):
 
     def restore(self, arrays: dict[str, Array]) -> None:
         if self.device == "cuda" and gpu_problem():
-            self.device = "cpu"  # trained on a GPU, used where there is none
+            self.device, self.graph = "cpu", False  # trained on a GPU, used where there is none
         for i, n in enumerate(self.hidden):  # before a damaged size allocates what it says
             if arrays[f"net.cells.{i}.U"].shape != (n, 3 * n):
                 raise ValueError(f"hidden={self.hidden} is not the shape of the weights")

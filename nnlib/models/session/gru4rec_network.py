@@ -9,6 +9,7 @@ from nnlib.array import Array, Backward, array_module
 from nnlib.functional.fixed_shapes import NOBODY, distinct_padded
 from nnlib.functional.products import product
 from nnlib.functional.rows import add_rows, distinct, take_rows
+from nnlib.functional.scores import item_scores
 from nnlib.functional.softmax import RowLosses
 from nnlib.init import glorot, per_gate
 from nnlib.layer import Layer
@@ -209,8 +210,7 @@ class GRU4RecNetwork(Layer):
         """Equations (4) and (5):  L, backward(dloss) → (dh, drows); rows = W[block.ids]."""
         b, first = self.b, block.first
         scored = rows[first:]
-        s = product(h, scored.T)
-        s += take_rows(b.value, block.scored)  # (4)
+        s = item_scores(h, scored, take_rows(b.value, block.scored))  # (4)
         losses, G, scale = objective(s, block)  # (5)
         if block.weight is not None:
             losses, scale = losses * block.weight, scale * block.weight  # (5)

@@ -37,10 +37,21 @@ def check_settings(m: "GRU4Rec") -> None:
     if m.reset is not None:
         check_word(Reset, reset=m.reset)
     check_word(Device, device=m.device)
+    check_graph(m)
     if m.logq and m.loss != "cross-entropy":
         raise ValueError(f"logq={m.logq} corrects cross-entropy only, not {m.loss}: set logq=0")
     if not m.n_sample and m.batch_size < 2:
         raise ValueError("batch_size=1 and n_sample=0 leave no negatives: raise one of them")
+
+
+def check_graph(m: "GRU4Rec") -> None:
+    """Raise a ValueError if a CUDA graph is asked for where there can be none."""
+    if not m.graph:
+        return
+    if m.device != "cuda":
+        raise ValueError(f"graph=True: a CUDA graph needs device='cuda', not {m.device!r}")
+    if m.bptt > 1:
+        raise ValueError(f"graph=True: the steps of a graph need bptt=1, not {m.bptt}")
 
 
 def _are_sizes(value: object) -> bool:
