@@ -205,7 +205,7 @@ def check_log(train: Interactions) -> None:
 
 
 def set_weights(net: Layer, saved: Mapping[str, Array], prefix: str = "net.") -> None:
-    """Make the `saved` arrays, by prefix and name, the weights of `net`; on the CPU not copied.
+    """Make the `saved` arrays, by prefix and name, the weights of `net`; a GPU gets copies.
 
     Raises
         ValueError: one does not have the shape that it has in `net`.
@@ -214,7 +214,10 @@ def set_weights(net: Layer, saved: Mapping[str, Array], prefix: str = "net.") ->
         value = saved[f"{prefix}{name}"]
         if value.shape != p.value.shape:
             raise ValueError(f"{name} is {value.shape}, the settings make it {p.value.shape}")
-        p.value = value if isinstance(p.value, np.ndarray) else to_device(value, "cuda")
+        if isinstance(p.value, np.ndarray):
+            p.value = value
+        else:
+            p.value[...] = to_device(value, "cuda")
 
 
 def _pack_ids(ids: Array) -> tuple[Array, str]:

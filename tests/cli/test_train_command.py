@@ -119,8 +119,8 @@ def test_interruption_is_one_sentence(nnlib, logs, small, tmp_path, monkeypatch)
 def test_ctrl_c_saves_the_model_of_the_last_step(nnlib, logs, tmp_path, monkeypatch, name):
     original, calls = Epochs.record, []
 
-    def record(self, loss, events):
-        original(self, loss, events)
+    def record(self, *args):
+        original(self, *args)
         calls.append(1)
         if len(calls) == 2:
             os.kill(os.getpid(), signal.SIGINT)

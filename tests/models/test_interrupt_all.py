@@ -56,8 +56,8 @@ def press(monkeypatch, step, name):
     """Send SIGINT to this process just after a step of the model of this name."""
     original, calls = Epochs.record, []
 
-    def record(self, loss, events):
-        original(self, loss, events)
+    def record(self, *args):
+        original(self, *args)
         calls.append(self.header["checkpoint"] == name)
         if sum(calls) == step:
             os.kill(os.getpid(), signal.SIGINT)
