@@ -1,12 +1,14 @@
-"""The elementwise part of a GRU over time: two loops a step instead of a pass per operation.
+"""The elementwise part of a GRU over time: one loop a step, or two, instead of many passes.
 
-Products and tanh stay NumPy's, which are faster than a loop's.
+Products stay NumPy's.
 """
 
 import numpy as np
 from numba import njit
 
 from nnlib.array import Array
+from nnlib.compiled.elementary import logistic, tanh, vectorised
+from nnlib.functional import gru_sequence as reference
 from nnlib.functional.gru_sequence import GRUSaved, negate_z
 from nnlib.functional.sequences import is_cut
 
@@ -22,71 +24,67 @@ def gru_sequence(
     keeps: bool = False,
 ) -> tuple[Array, GRUSaved]:
     """`functional.gru_sequence.gru_sequence`."""
+    if x.dtype != np.float32:
+        return reference.gru_sequence.__wrapped__(x, h0, W, U, b, b_h, mask, keeps)  # type: ignore[attr-defined, no-any-return]
     T, (B, H) = len(x), h0.shape
     if keeps:
         W, U, b = negate_z(W), negate_z(U), negate_z(b)
     a = (x.reshape(-1, x.shape[-1]) @ W).reshape(T, B, 3 * H)
-    a += b  # (1)
     h = np.empty((T + 1, B, H), a.dtype)
     h[0] = h0
-    gates, c = a[:, :, : 2 * H].copy(), a[:, :, 2 * H :].copy()
-    m = None if b_h is None else np.empty_like(c)
-    inner, hU = np.empty((B, H), a.dtype), np.empty((B, 2 * H if m is None else 3 * H), a.dtype)
+    gates, c = np.empty((T, B, 2 * H), a.dtype), np.empty((T, B, H), a.dtype)
+    valid = np.ones((T, B), a.dtype) if mask is None else mask.astype(a.dtype)
+    if b_h is None:
+        hU, (q, qU) = np.empty((B, 2 * H), a.dtype), np.empty((2, B, H), a.dtype)
+        for t in range(T):
+            np.matmul(h[t], U[:, : 2 * H], out=hU)
+            _gates_before(a[t], hU, b, valid[t], h[t], gates[t], q)
+            np.matmul(q, U[:, 2 * H :], out=qU)
+            _state_before(a[t], qU, b, gates[t], h[t], c[t], h[t + 1])
+        return h[1:], GRUSaved(x, W, U, h, gates, c, None, keeps)
+    hU, m = np.empty((B, 3 * H), a.dtype), np.empty_like(c)
     for t in range(T):
-        np.matmul(h[t], U[:, : 2 * H] if m is None else U, out=hU)
-        _pre_activations(gates[t], hU)
-        np.tanh(gates[t], out=gates[t])
-        if m is None or b_h is None:
-            _reset_before(gates[t], h[t], inner)  # (2)
-            c[t] += inner @ U[:, 2 * H :]
-        else:
-            np.add(hU[:, 2 * H :], b_h, out=m[t])
-            _reset_after(gates[t], m[t], c[t])  # (2)
-        np.tanh(c[t], out=c[t])  # (3)
-        if mask is not None:
-            gates[t, :, H:] *= mask[t, :, None]  # (4)
-        _next_states(gates[t], h[t], c[t], h[t + 1])
+        np.matmul(h[t], U, out=hU)
+        _step_after(a[t], hU, b, b_h, valid[t], h[t], gates[t], m[t], c[t], h[t + 1])
     return h[1:], GRUSaved(x, W, U, h, gates, c, m, keeps)
 
 
-@njit(cache=True, nogil=True)
-def _pre_activations(a, hU):  # type: ignore[no-untyped-def]
-    """(a + h U) / 2, of which σ(a) = ½ + ½ tanh(a/2) is made: (2)."""
-    B, n = a.shape
-    half = a.dtype.type(0.5)
-    for b in range(B):
-        for j in range(n):
-            a[b, j] = (a[b, j] + hU[b, j]) * half
+# Short loops over a row with few arrays each: where there are many, the compiler has to make sure that
+# none overlaps another, and may give up and do one element at a time.
 
 
-@njit(cache=True, nogil=True)
-def _reset_before(gates, h, inner):  # type: ignore[no-untyped-def]
-    """The rest of the logistic functions, and r ⊙ h."""
-    B, H = h.shape
-    half = h.dtype.type(0.5)
-    for b in range(B):
-        for j in range(2 * H):
-            gates[b, j] = gates[b, j] * half + half
-        for j in range(H):
-            inner[b, j] = gates[b, j] * h[b, j]
-
-
-@njit(cache=True, nogil=True)
-def _reset_after(gates, m, c):  # type: ignore[no-untyped-def]
-    """The rest of the logistic functions, and a_c + r ⊙ m."""
-    B, H = m.shape
-    half = m.dtype.type(0.5)
-    for b in range(B):
-        for j in range(2 * H):
-            gates[b, j] = gates[b, j] * half + half
-        for j in range(H):
-            c[b, j] += gates[b, j] * m[b, j]
-
-
-@njit(cache=True, nogil=True)
-def _next_states(gates, h, c, h_next):  # type: ignore[no-untyped-def]
+@vectorised
+def _gates_before(a, hU, bias, valid, h, gates, q):  # type: ignore[no-untyped-def]
     B, H = h.shape
     for b in range(B):
+        for j in range(2 * H):
+            gates[b, j] = logistic(a[b, j] + bias[j] + hU[b, j])  # (1) (2)
+        for j in range(H):
+            gates[b, H + j] *= valid[b]  # (4)
+            q[b, j] = gates[b, j] * h[b, j]
+
+
+@vectorised
+def _state_before(a, qU, bias, gates, h, c, h_next):  # type: ignore[no-untyped-def]
+    B, H = h.shape
+    for b in range(B):
+        for j in range(H):
+            c[b, j] = tanh(a[b, 2 * H + j] + bias[2 * H + j] + qU[b, j])  # (1) (3)
+        for j in range(H):
+            h_next[b, j] = h[b, j] + gates[b, H + j] * (c[b, j] - h[b, j])  # (5)
+
+
+@vectorised
+def _step_after(a, hU, bias, b_h, valid, h, gates, m, c, h_next):  # type: ignore[no-untyped-def]
+    B, H = h.shape
+    for b in range(B):
+        for j in range(2 * H):
+            gates[b, j] = logistic(a[b, j] + bias[j] + hU[b, j])  # (1) (2)
+        for j in range(H):
+            gates[b, H + j] *= valid[b]  # (4)
+            m[b, j] = hU[b, 2 * H + j] + b_h[j]
+        for j in range(H):
+            c[b, j] = tanh(a[b, 2 * H + j] + bias[2 * H + j] + gates[b, j] * m[b, j])  # (3)
         for j in range(H):
             h_next[b, j] = h[b, j] + gates[b, H + j] * (c[b, j] - h[b, j])  # (5)
 

@@ -1,12 +1,13 @@
 """The elementwise part of an LSTM over time: one loop a step instead of a pass per operation.
 
-Products and tanh stay NumPy's, which are faster than a loop's.
+Products stay NumPy's.
 """
 
 import numpy as np
 from numba import njit
 
 from nnlib.array import Array
+from nnlib.compiled.elementary import logistic, tanh, vectorised
 from nnlib.functional import lstm_sequence as reference
 from nnlib.functional.lstm_sequence import LSTMSaved
 from nnlib.functional.sequences import is_cut
@@ -16,49 +17,36 @@ def lstm_sequence(
     x: Array, h0: Array, c0: Array, W: Array, U: Array, b: Array, mask: Array | None = None
 ) -> tuple[tuple[Array, Array], LSTMSaved]:
     """`functional.lstm_sequence.lstm_sequence`; under a mask the reference does the work."""
-    if mask is not None:
+    if mask is not None or x.dtype != np.float32:
         whole: tuple[tuple[Array, Array], LSTMSaved]
         whole = reference.lstm_sequence.__wrapped__(x, h0, c0, W, U, b, mask)  # type: ignore[attr-defined]
         return whole
     T, (B, H) = len(x), h0.shape
     gates = (x.reshape(-1, x.shape[-1]) @ W).reshape(T, B, 4 * H)
-    gates += b  # (1)
     h, c = np.empty((2, T + 1, B, H), gates.dtype)
     h[0], c[0] = h0, c0
     tanh_c, hU = np.empty((T, B, H), gates.dtype), np.empty((B, 4 * H), gates.dtype)
     for t in range(T):
         np.matmul(h[t], U, out=hU)
-        _pre_activations(gates[t], hU)
-        np.tanh(gates[t], out=gates[t])
-        _cells(gates[t], c[t], c[t + 1])
-        np.tanh(c[t + 1], out=tanh_c[t])
-        np.multiply(gates[t, :, :H], tanh_c[t], out=h[t + 1])  # (5)
+        _step(gates[t], hU, b, c[t], c[t + 1], tanh_c[t], h[t + 1])
     return (h[1:], c[1:]), LSTMSaved(x, W, U, h, c, gates, tanh_c, None)
 
 
-@njit(cache=True, nogil=True)
-def _pre_activations(a, hU):  # type: ignore[no-untyped-def]
-    """a + h U, halved where σ(a) = ½ + ½ tanh(a/2) will need it: (2)."""
-    B, H = a.shape[0], a.shape[1] // 4
-    half = a.dtype.type(0.5)
-    for b in range(B):
-        for j in range(3 * H):
-            a[b, j] = (a[b, j] + hU[b, j]) * half
-        for j in range(3 * H, 4 * H):
-            a[b, j] += hU[b, j]
-
-
-@njit(cache=True, nogil=True)
-def _cells(gates, c, c_next):  # type: ignore[no-untyped-def]
-    """The rest of the logistic functions, and the cells: (2) (4)."""
+@vectorised
+def _step(gates, hU, bias, c, c_next, tanh_c, h_next):  # type: ignore[no-untyped-def]
+    """Makes the gates o, f, i, g of what is in their place, x W; loops as in `gru_sequence`."""
     B, H = c.shape
-    half = c.dtype.type(0.5)
     for b in range(B):
         for j in range(3 * H):
-            gates[b, j] = gates[b, j] * half + half
+            gates[b, j] = logistic(gates[b, j] + bias[j] + hU[b, j])  # (1) (2)
+        for j in range(3 * H, 4 * H):
+            gates[b, j] = tanh(gates[b, j] + bias[j] + hU[b, j])  # (1) (2)
         for j in range(H):
             kept = gates[b, H + j] * c[b, j]
-            c_next[b, j] = kept + gates[b, 2 * H + j] * gates[b, 3 * H + j]
+            c_next[b, j] = kept + gates[b, 2 * H + j] * gates[b, 3 * H + j]  # (4)
+        for j in range(H):
+            tanh_c[b, j] = tanh(c_next[b, j])
+            h_next[b, j] = gates[b, j] * tanh_c[b, j]  # (5)
 
 
 def lstm_sequence_backward(
