@@ -49,8 +49,8 @@ def gru_sequence(
     return h[1:], GRUSaved(x, W, U, h, gates, c, m, keeps)
 
 
-# Short loops over a row with few arrays each: where there are many, the compiler has to make sure that
-# none overlaps another, and may give up and do one element at a time.
+# Short loops over a row with few arrays each: where there are many, the compiler has to make sure
+# that none overlaps another, and may give up and do one element at a time.
 
 
 @vectorised
