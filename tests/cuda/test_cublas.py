@@ -82,6 +82,8 @@ def test_nothing_is_copied_where_rows_or_columns_lie(device: Any) -> None:
     for how in WAYS:
         view = lying(x, how)
         assert (cublas.operand(view).array is view) == (how != "with gaps")
+    windows = sys.modules["cupy"].lib.stride_tricks.as_strided(view.ravel(), (3, 4), (8, 8))
+    assert cublas.operand(windows).array is not windows  # rows that overlap
 
 
 def test_what_cublas_does_not_take_goes_to_cupy(library_product: Any, library: Any) -> None:

@@ -113,6 +113,21 @@ def test_steps_and_losses_are_counted(
 
 
 @pytest.mark.usefixtures("library")
+def test_every_epoch_has_random_numbers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    keys: list[list[int]] = []
+    draw = gru4rec_graph.GraphSteps.negatives
+
+    def seen(steps: Any) -> Any:
+        keys.append(to_host(steps.rng.key).tolist())
+        return draw(steps)
+
+    monkeypatch.setattr(gru4rec_graph.GraphSteps, "negatives", seen)
+    fitted(3, monkeypatch)
+    fitted(3, monkeypatch, seed=1)
+    assert len({tuple(key) for key in keys}) == 4
+
+
+@pytest.mark.usefixtures("library")
 def test_ctrl_c_stops_between_launches(monkeypatch: pytest.MonkeyPatch) -> None:
     record = Epochs.record
 
