@@ -1,4 +1,4 @@
-"""GRU4Rec on a GPU: steps a second with and without kernels, and the bandwidth of each kernel.
+"""GRU4Rec on a GPU: steps a second without kernels, with, and by a graph; bandwidth of kernels.
 
     python tests/benchmarks/gpu.py steps [--config b ...] [--steps 300]
     python tests/benchmarks/gpu.py kernels
@@ -30,24 +30,26 @@ from nnlib.models import epochs
 WARM_UP = 50
 
 
-def steps_per_second(config: dict[str, Any], n_steps: int, with_kernels: bool) -> float:
+def steps_per_second(
+    config: dict[str, Any], n_steps: int, with_kernels: bool, graph: bool = False
+) -> float:
     import cupy
 
-    log = interactions(click_log(n_steps + WARM_UP, config["batch_size"]))
+    log = interactions(click_log(n_steps + WARM_UP + 16, config["batch_size"]))
     model = ours(config, lr=0.05)
-    model.device = "cuda"
-    seen, begin = 0, 0.0
+    model.device, model.graph = "cuda", graph
+    seen, begin, first = 0, 0.0, 0
     record, kernels = epochs.Epochs.record, epochs.cuda_kernels
 
-    def timed(run: Any, *arguments: Any) -> None:
-        nonlocal seen, begin
-        record(run, *arguments)
-        seen += 1
-        if seen in (WARM_UP, WARM_UP + n_steps):
+    def timed(run: Any, loss: Any, events: int, steps: int = 1) -> None:
+        nonlocal seen, begin, first
+        record(run, loss, events, steps)
+        seen += steps
+        if seen >= WARM_UP and (not first or seen >= first + n_steps):
             cupy.cuda.get_current_stream().synchronize()
-            if seen > WARM_UP:
+            if first:
                 raise Enough
-            begin = time.perf_counter()
+            first, begin = seen, time.perf_counter()
 
     epochs.Epochs.record = timed  # type: ignore[method-assign, assignment]
     if not with_kernels:
@@ -55,7 +57,7 @@ def steps_per_second(config: dict[str, Any], n_steps: int, with_kernels: bool) -
     try:
         model.fit(log)
     except Enough:
-        return n_steps / (time.perf_counter() - begin)
+        return (seen - first) / (time.perf_counter() - begin)
     finally:
         epochs.Epochs.record = record  # type: ignore[method-assign]
         epochs.cuda_kernels = kernels
@@ -63,10 +65,17 @@ def steps_per_second(config: dict[str, Any], n_steps: int, with_kernels: bool) -
 
 
 def steps(options: argparse.Namespace) -> None:
-    print(f"{'config':8}{'CuPy/s':>10}{'kernels/s':>11}{'ratio':>7}")
+    print(f"{'config':8}{'CuPy/s':>10}{'kernels/s':>11}{'ratio':>7}{'graph/s':>10}{'ratio':>7}")
     for name in options.config or CONFIGS:
-        plain, kernel = (steps_per_second(CONFIGS[name], options.steps, k) for k in (False, True))
-        print(f"{name:8}{plain:10.0f}{kernel:11.0f}{kernel / plain:7.2f}", flush=True)
+        plain, kernel, graph = (
+            steps_per_second(CONFIGS[name], options.steps, *how)
+            for how in ((False,), (True,), (True, True))
+        )
+        print(
+            f"{name:8}{plain:10.0f}{kernel:11.0f}{kernel / plain:7.2f}"
+            f"{graph:10.0f}{graph / plain:7.2f}",
+            flush=True,
+        )
 
 
 def microseconds(f: Any, n: int = 200) -> float:
