@@ -14,7 +14,7 @@ import importlib
 import sys
 import weakref
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -142,16 +142,12 @@ def find_cublas() -> Any:
     """
     version = sys.modules["cupy"].cuda.runtime.runtimeGetVersion() // 1000
     names = [f"libcublas.so.{version}", f"cublas64_{version}.dll"]
-    try:
-        pathfinder = importlib.import_module("cuda.pathfinder")  # CuPy 14 comes with it
-        names.insert(0, pathfinder.load_nvidia_dynamic_lib("cublas").abs_path)
-    except (ImportError, RuntimeError):
-        pass
-    for name in names:
-        try:
+    for name in names:  # the one that CuPy has opened, if it has, or one on the loader's path
+        with suppress(OSError):
             return ctypes.CDLL(name)
-        except OSError:
-            continue
+    with suppress(ImportError, OSError, RuntimeError):  # of a wheel; CuPy 14 looks for it so too
+        pathfinder = importlib.import_module("cuda.pathfinder")
+        return ctypes.CDLL(pathfinder.load_nvidia_dynamic_lib("cublas").abs_path)
     raise CublasError(
         f"cuBLAS was not found as {' or '.join(names)}: install it with CuPy's extra [ctk], "
         "or put the CUDA toolkit's libraries on the loader's path"
