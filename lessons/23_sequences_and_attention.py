@@ -714,8 +714,9 @@ check(
 #
 # $$ e_{qt} = s_q M \cdot h_t = k_q \cdot h_t \tag{23.9} $$
 # $$ \mathrm{d}k_q = \sum_t \mathrm{d}e_{qt}\, h_t, \qquad \mathrm{d}M = \sum_q s_q^\top
-#    \mathrm{d}k_q, \qquad \mathrm{d}s_q = \mathrm{d}k_q M^\top, \qquad
-#    \mathrm{d}h_t = \sum_q w_{qt}\, \mathrm{d}r_q + \mathrm{d}e_{qt}\, k_q \tag{23.10} $$
+#    \mathrm{d}k_q, \qquad \mathrm{d}s_q = \mathrm{d}k_q M^\top \tag{23.10} $$
+# $$ \mathrm{d}h_t = \sum_q \big( w_{qt}\, \mathrm{d}r_q + \mathrm{d}e_{qt}\, k_q \big)
+#    \tag{23.11} $$
 #
 # $h_t$ is used twice, to be found and to be read. (Sums over the batch in $\mathrm{d}M$, too.)
 #
@@ -748,7 +749,7 @@ def multiplicative(s, h, M, m):
         dw, dh = back_r(dr)
         de = back_w(dw)
         dk = np.einsum("qbt,tbh->qbh", de, h)  # (23.10)
-        dh = dh + np.einsum("qbt,qbh->tbh", de, k)
+        dh = dh + np.einsum("qbt,qbh->tbh", de, k)  # (23.11)
         return dk @ M.T, dh, np.einsum("qbs,qbh->sh", s, dk)
 
     return r, backward
@@ -780,6 +781,8 @@ MISSING = {
     "only read": "dh has the mean's part only: h_t was also used to make its score",
     "only found": "dh has the score's part only: h_t was also read, with the weight w_t",
 }
+
+# %%
 rng = np.random.default_rng(235)
 check(
     "23.5",
@@ -794,13 +797,14 @@ check(
 # %% [markdown]
 # **Additive** (Bahdanau et al. 2015). A small network compares query and state:
 #
-# $$ u_{qt} = \tanh(s_q W + h_t U), \qquad e_{qt} = u_{qt} \cdot v \tag{23.11} $$
+# $$ u_{qt} = \tanh(s_q W + h_t U), \qquad e_{qt} = u_{qt} \cdot v \tag{23.12} $$
 # $$ \mathrm{d}v = \sum_{qt} \mathrm{d}e_{qt}\, u_{qt}, \qquad
-#    \mathrm{d}a_{qt} = \mathrm{d}e_{qt}\, v \odot (1 - u_{qt}^2) \tag{23.12} $$
-# $$ \mathrm{d}W = \sum_q s_q^\top \sum_t \mathrm{d}a_{qt}, \quad
-#    \mathrm{d}U = \sum_t h_t^\top \sum_q \mathrm{d}a_{qt}, \quad
-#    \mathrm{d}s_q = \sum_t \mathrm{d}a_{qt}\, W^\top, \quad
-#    \mathrm{d}h_t = \sum_q w_{qt}\, \mathrm{d}r_q + \mathrm{d}a_{qt}\, U^\top \tag{23.13} $$
+#    \mathrm{d}a_{qt} = \mathrm{d}e_{qt}\, v \odot (1 - u_{qt}^2) \tag{23.13} $$
+# $$ \mathrm{d}W = \sum_q s_q^\top \sum_t \mathrm{d}a_{qt}, \qquad
+#    \mathrm{d}U = \sum_t h_t^\top \sum_q \mathrm{d}a_{qt}, \qquad
+#    \mathrm{d}s_q = \sum_t \mathrm{d}a_{qt}\, W^\top \tag{23.14} $$
+# $$ \mathrm{d}h_t = \sum_q \big( w_{qt}\, \mathrm{d}r_q + \mathrm{d}a_{qt}\, U^\top \big)
+#    \tag{23.15} $$
 #
 # $u$ is $(Q, B, T, D)$, a tanh for every pair: that is what it costs more.
 #
@@ -819,16 +823,16 @@ def additive(s, h, W, U, v, m):
     ### HINT da = de[:, :, :, None] * v * (1 − u²), (Q, B, T, D). Sum over T for W and s, over Q
     ###      for U and h, before multiplying.
     ### HINT dU = np.einsum("tbh,btd->hd", h, da_h); (da_h @ U.T) is (B, T, H): swapaxes(0, 1).
-    w, back_w = masked_softmax(u @ v, m)  # (23.11)
+    w, back_w = masked_softmax(u @ v, m)  # (23.12)
     r, back_r = weighted_mean(w, h)
 
     def backward(dr):
         dw, dh = back_r(dr)
         de = back_w(dw)
-        da = de[:, :, :, None] * v * (1 - u * u)  # (23.12)
+        da = de[:, :, :, None] * v * (1 - u * u)  # (23.13)
         da_s, da_h = da.sum(axis=2), da.sum(axis=0)
-        dW, dU = np.einsum("qbs,qbd->sd", s, da_s), np.einsum("tbh,btd->hd", h, da_h)  # (23.13)
-        dh = dh + (da_h @ U.T).swapaxes(0, 1)
+        dW, dU = np.einsum("qbs,qbd->sd", s, da_s), np.einsum("tbh,btd->hd", h, da_h)  # (23.14)
+        dh = dh + (da_h @ U.T).swapaxes(0, 1)  # (23.15)
         return da_s @ W.T, dh, dW, dU, np.einsum("qbt,qbtd->d", de, u)
 
     return r, backward
