@@ -37,7 +37,7 @@ from nnlib.models.session.gru4rec_training import Training
 from nnlib.optim import Adagrad
 
 LANES = 512  # sessions that an evaluation reads side by side
-SCORES = 2**24  # at a time, 64 MB: the more points, the more rarely a product goes through the table
+SCORES = 2**24  # at a time, 64 MB: the more points, the less often a product reads the table
 
 
 @dataclass(kw_only=True)
