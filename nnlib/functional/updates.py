@@ -71,6 +71,20 @@ def adagrad(
     (3) θ ← θ + u                           v is None
     (4) v ← μ v + u,  θ ← θ + v             otherwise
     """
+    rule = partial(_adagrad, lr=lr, momentum=momentum, eps=eps)
+    update_whole(rule, theta, g, *((G,) if v is None else (G, v)))
+
+
+def _adagrad(
+    theta: Array,
+    g: Array,
+    G: Array,
+    v: Array | None = None,
+    *,
+    lr: float,
+    momentum: float,
+    eps: float,
+) -> None:
     xp = array_module(g)
     u = xp.square(g)  # one temporary, used again and again, which saves passes over memory
     G += u  # (1)
@@ -101,7 +115,7 @@ def adagrad_rows(
     looked_up: Array | None = None,
 ) -> None:
     """`adagrad` on the rows `ids` of θ, G and v; shapes as in `update_rows`."""
-    rule = partial(adagrad.__wrapped__, lr=lr, momentum=momentum, eps=eps)  # type: ignore[attr-defined]
+    rule = partial(_adagrad, lr=lr, momentum=momentum, eps=eps)
     slots = (G,) if v is None else (G, v)
     update_rows(rule, theta, ids, g, *slots, looked_up=looked_up)
 

@@ -59,6 +59,9 @@ class Adagrad(Optimizer):
     def rule(self, theta: Array, g: Array, G: Array, v: Array | None = None) -> None:
         adagrad(theta, g, G, v, **self._settings())
 
+    def _update_whole(self, theta: Array, g: Array, *slots: Array) -> None:
+        self.rule(theta, g, *slots)  # which goes through the array in pieces itself, or at once
+
     def _update_rows(self, p: Parameter, *slots: Array) -> None:
         ids, g, _, looked_up = p.row_grad()
         adagrad_rows(p.value, ids, g, *slots, **self._settings(), looked_up=looked_up)
