@@ -171,10 +171,10 @@ def _differs(right: Outcome, other: Outcome) -> bool:
     )
 
 
-def test_a_check_depends_on_few_cells() -> None:
-    for path in FILES:
-        cells = code_cells(path)
-        for i, cell in enumerate(cells):
-            for id in checked_ids(cell):
-                needed = needed_cells(cells, i)
-                assert all(not checked_ids(cells[j]) or j == i for j in needed), id
+@every_lesson
+def test_a_check_depends_on_few_cells(path: Path) -> None:
+    cells = code_cells(path)
+    for i, cell in enumerate(cells):
+        for id in checked_ids(cell):
+            needed = needed_cells(cells, i)
+            assert all(not checked_ids(cells[j]) or j == i for j in needed), id
