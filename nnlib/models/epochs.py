@@ -17,6 +17,7 @@ import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import MISSING, fields
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +50,8 @@ class Epochs:
         events: how many training points an epoch has, for the progress bar
         progress: show a bar with the loss, events per second and the time left
         checkpoint: file written after every epoch; None writes none
-        resume: go on from `checkpoint` if it exists
+        resume: go on from `checkpoint` if it exists; a setting that is newer than the checkpoint
+            had its default then, which is chosen so that old calls go on to mean what they meant
         losses: of earlier epochs; then this is one more, and they keep their numbers
     Raises
         ValueError: the checkpoint is of another model, other settings or other data.
@@ -73,13 +75,13 @@ class Epochs:
         losses: Sequence[float] | None = None,
     ) -> None:
         self.net, self.optimizer = net, optimizer
-        settings = model.settings()
+        settings, self._defaults = _as_json(model.settings()), _as_json(_defaults(model))
         self.epochs: int = settings.pop("epochs")  # more of them may be asked for on resuming
         if losses is not None:
             self.epochs = len(losses) + 1
-        self.header = {
+        self.header: dict[str, Any] = {
             "checkpoint": type(model).__name__,
-            "settings": json.loads(json.dumps(settings)),
+            "settings": settings,
             "data": train.fingerprint(),
         }
         self.path = None if checkpoint is None else Path(checkpoint)
@@ -208,12 +210,13 @@ class Epochs:
 
     def _read(self, path: Path) -> None:
         arrays, header = read_arrays(path)
-        for key, what in (
-            ("checkpoint", "another kind of model"),
-            ("settings", "other settings"),
-            ("data", "other training data"),
+        other = self._other_settings(header.get("settings", {}))
+        for differs, what in (
+            (header.get("checkpoint") != self.header["checkpoint"], "another kind of model"),
+            (other, f"other settings ({', '.join(other)})"),
+            (header.get("data") != self.header["data"], "other training data"),
         ):
-            if header.get(key) != self.header[key]:
+            if differs:
                 raise ValueError(f"{path}: a checkpoint of {what}: delete it or train as before")
         done = len(header.get("losses", []))
         if done > self.epochs:
@@ -230,6 +233,24 @@ class Epochs:
                 self.optimizer.restore(state)
         except (KeyError, ValueError, TypeError) as error:
             raise ValueError(f"{path}: a damaged checkpoint ({error}): delete it") from error
+
+    def _other_settings(self, saved: dict[str, Any]) -> list[str]:
+        """Names of the settings that differ; one newer than the checkpoint had its default."""
+        mine, saved = self.header["settings"], {**self._defaults, **saved}
+        names = sorted(mine.keys() | (saved.keys() - {"epochs"}))
+        return [k for k in names if mine.get(k, MISSING) != saved.get(k, MISSING)]
+
+
+def _defaults(model: Recommender) -> dict[str, Any]:
+    """The settings that need not be given."""
+    defaults = {f.name: f.default for f in fields(model)}  # type: ignore[arg-type]
+    return {name: value for name, value in defaults.items() if value is not MISSING}
+
+
+def _as_json(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings as a checkpoint gives them back: tuples are lists."""
+    back: dict[str, Any] = json.loads(json.dumps(settings))
+    return back
 
 
 def _one_by_one(pending: list[tuple[Array, int]]) -> Iterator[tuple[float, int]]:

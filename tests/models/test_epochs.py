@@ -10,6 +10,7 @@ from nnlib.data import Interactions
 from nnlib.models import GRU4Rec
 from nnlib.models.epochs import CHECK_EVERY, DivergedError
 from nnlib.models.session.gru4rec_network import GRU4RecNetwork
+from nnlib.storage import read_arrays, write_arrays
 
 
 def log(seed=0, n_sessions=60):
@@ -91,13 +92,47 @@ def test_an_existing_checkpoint_is_not_overwritten(tmp_path):
 
 @pytest.mark.parametrize(
     ("change", "data", "message"),
-    [({"lr": 0.2}, 0, "other settings"), ({}, 1, "other training data")],
+    [
+        ({"lr": 0.2, "hidden": (7,)}, 0, r"other settings \(hidden, lr\): delete it"),
+        ({}, 1, "other training data"),
+    ],
 )
 def test_a_checkpoint_of_something_else(tmp_path, change, data, message):
     path = tmp_path / "run.checkpoint"
     replace(MODEL, epochs=1).fit(log(), checkpoint=path)
     with pytest.raises(ValueError, match=message):
         replace(MODEL, **change).fit(log(data), checkpoint=path, resume=True)
+
+
+def rewritten(path, settings):
+    """The checkpoint at `path` with the settings that a function makes of its own."""
+    arrays, header = read_arrays(path)
+    write_arrays(path, arrays, {**header, "settings": settings(header["settings"])})
+
+
+def test_a_setting_that_is_newer_than_a_checkpoint_had_its_default(tmp_path):
+    path = tmp_path / "run.checkpoint"
+    replace(MODEL, epochs=1).fit(log(), checkpoint=path)
+    rewritten(path, lambda saved: {k: v for k, v in saved.items() if k not in ("graph", "bptt")})
+    with pytest.raises(ValueError, match=r"other settings \(bptt\)"):
+        replace(MODEL, bptt=2).fit(log(), checkpoint=path, resume=True)
+    assert_same(replace(MODEL).fit(log(), checkpoint=path, resume=True), replace(MODEL).fit(log()))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        lambda saved: {**saved, "graph": True},
+        lambda saved: {**saved, "gone": 1},  # of another nnlib, which had a setting more
+        lambda saved: {k: v for k, v in saved.items() if k != "lr"},  # whose default is another
+    ],
+)
+def test_other_settings_in_a_checkpoint_are_refused(tmp_path, settings):
+    path = tmp_path / "run.checkpoint"
+    replace(MODEL, epochs=1).fit(log(), checkpoint=path)
+    rewritten(path, settings)
+    with pytest.raises(ValueError, match=r"other settings \((graph|gone|lr)\)"):
+        replace(MODEL).fit(log(), checkpoint=path, resume=True)
 
 
 @pytest.mark.parametrize("content", [b"", b"nonsense" * 30])
