@@ -9,7 +9,7 @@ gives its reference's numbers to rounding.  It takes part only inside
 
 which is how `fit` runs.  CUDA C is in the .cu files, which begin with what was tried, and is
 compiled by CuPy when it first meets arrays of a type; what calls it is in the .py of the same name.
-README.md has what stands between this and a training step captured as a CUDA graph.
+README.md says what is known of them, and how training steps are captured as a CUDA graph.
 """
 
 import sys
@@ -27,7 +27,7 @@ def cuda_kernels() -> Iterator[None]:
     """
     before = dict(FUSED)
     if "cupy" in sys.modules:
-        from nnlib.cuda import adagrad, gru_step, philox, row_losses, rows, scores
+        from nnlib.cuda import adagrad, gru_step, philox, row_losses, rows
 
         FUSED.update(
             adagrad=adagrad.adagrad,
@@ -43,7 +43,6 @@ def cuda_kernels() -> Iterator[None]:
             gru_step_after_backward=gru_step.gru_step_after_backward,
             gru_step_before=gru_step.gru_step_before,
             gru_step_before_backward=gru_step.gru_step_before_backward,
-            item_scores=scores.item_scores,
             random_uniform=philox.random_uniform,
             random_words=philox.random_words,
         )

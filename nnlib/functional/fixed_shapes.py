@@ -20,7 +20,7 @@ def distinct_padded(ids: Array, scratch: Array) -> tuple[Array, Array]:
     Shapes
         ids (n,) int · scratch (N,) int, any content, is overwritten → unique (n,), place (n,)
     """
-    found, place = distinct.__wrapped__(ids, scratch)  # type: ignore[attr-defined]
+    found, place = distinct(ids, scratch)
     unique = array_module(ids).full_like(ids, NOBODY)
     unique[: len(found)] = found
     return unique, place
@@ -34,7 +34,7 @@ def coalesce_padded(ids: Array, values: Array) -> tuple[Array, Array]:
         ids (n,) int · values (n, ...) → unique (n,), sums (n, ...)
     """
     xp = array_module(ids)
-    found, some = coalesce.__wrapped__(ids, values)  # type: ignore[attr-defined]
+    found, some = coalesce(ids, values)
     unique, sums = xp.full_like(ids, NOBODY), xp.zeros_like(values)
     unique[: len(found)], sums[: len(found)] = found, some
     return unique, sums

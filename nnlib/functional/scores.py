@@ -1,6 +1,7 @@
 """Scores of the items of a step."""
 
 from nnlib.array import Array, fusable
+from nnlib.functional.products import product
 
 
 @fusable
@@ -10,6 +11,6 @@ def item_scores(h: Array, rows: Array, bias: Array) -> Array:
     Shapes
         h (B, H) · rows (U, H) · bias (U,) → s (B, U), in memory as its maker finds fastest
     """
-    s = h @ rows.T
+    s = product(h, rows.T)
     s += bias
     return s
