@@ -1,10 +1,10 @@
-"""CUDA graphs: work that is recorded once and repeated in one launch.
+"""CUDA graphs: work that is captured once and repeated in one launch.
 
-What may be recorded: launches whose shapes, addresses and numbers are the same each time.  So no
+What may be captured: launches whose shapes, addresses and numbers are the same each time.  So no
 looking at a result from the host, no shape that depends on data, no product of CuPy's (cuBLAS takes
 its place here, `nnlib.cuda.cublas`) and no random number of CuPy's (`nnlib.cuda.philox`).
 
-A recorded launch writes to the addresses that its arrays had, long after those are gone.  So
+A captured launch writes to the addresses that its arrays had, long after those are gone.  So
 the work has a memory pool of its own, which lives as long as the graph and from which nobody else
 gets a block.
 """
@@ -20,18 +20,21 @@ from nnlib.cuda.cublas import WORKSPACE, Cublas, find_cublas
 
 
 class CaptureError(RuntimeError):
-    """Work that cannot be recorded; the message says what stood against it."""
+    """Work that cannot be captured; the message says what stood against it."""
 
 
-class Recorded:
-    """A function of nothing, called `times` times at a time, as it is or as a graph.
+class GraphRunner:
+    """Runs a function of nothing, `times` times at a time, as it is or as a graph.
 
-        recorded = Recorded(times=8)
-        with recorded.working():
-            recorded.run(step)          # as it is: compiles what it needs
-            recorded.record(step)
-            recorded.run(step)          # one launch for 8 steps
+        runner = GraphRunner(times=8)
+        with runner.working():
+            runner.run(step)            # as it is: compiles what it needs
+            runner.capture(step)
+            runner.run(step)            # one launch for 8 steps
     The work gets and leaves everything in arrays that stay where they are.
+
+    Arguments
+        times: calls of the work in a run, ≥ 1
 
     Raises
         CublasError: cuBLAS is not found or cannot start.
@@ -66,13 +69,13 @@ class Recorded:
         for _ in range(self.times):
             work()
 
-    def record(self, work: Callable[[], object]) -> None:
-        """From here on the work is a graph; nothing of it is done by recording it.
+    def capture(self, work: Callable[[], object]) -> None:
+        """From here on the work is a graph; the device does nothing of it yet.
 
         What the work changes on the host, it changes here, and no more when the graph is launched.
 
         Raises
-            CaptureError: it cannot be recorded; it can still be called as it is.
+            CaptureError: it cannot be captured; it can still be run as it is.
         """
         try:
             self.stream.begin_capture()
@@ -80,7 +83,7 @@ class Recorded:
                 work()
             self.graph = self.stream.end_capture()
         except BaseException as error:
-            with suppress(RuntimeError):  # nothing is left of a recording that was refused
+            with suppress(RuntimeError):  # nothing is left of a capture that was refused
                 self.stream.end_capture()
             if isinstance(error, RuntimeError):
                 raise CaptureError(str(error)) from error

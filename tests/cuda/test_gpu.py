@@ -7,7 +7,7 @@ import pytest
 
 from nnlib.array import FUSED, check_device, gpu_problem, to_device, to_host
 from nnlib.cuda import cuda_kernels
-from nnlib.cuda.graph import Recorded
+from nnlib.cuda.graph import GraphRunner
 from nnlib.data import HMMClicks
 from nnlib.functional import fixed_shapes, gru_step, philox, ranking, rows, softmax, updates
 from nnlib.functional.products import product
@@ -98,7 +98,7 @@ def test_cublas_makes_the_products_of_numpy_also_in_a_graph() -> None:
     a, b = rng.normal(size=(B, H)), rng.normal(size=(U, H))
     on = [to_device(x.astype(np.float32), "cuda") for x in (a, b, a @ b.T)]
     out = [to_device(np.zeros(shape, np.float32), "cuda") for shape in ((B, U), (U, H), (B, H))]
-    recorded = Recorded(1)
+    runner = GraphRunner(1)
 
     def work() -> None:
         product(on[0], on[1].T, out=out[0])
@@ -110,14 +110,14 @@ def test_cublas_makes_the_products_of_numpy_also_in_a_graph() -> None:
             np.testing.assert_allclose(to_host(mine), expected, 1e-3, 0.5)
             mine.fill(0)
 
-    with recorded.working():
-        recorded.run(work)
+    with runner.working():
+        runner.run(work)
     check()
-    with recorded.working():
-        recorded.record(work)
+    with runner.working():
+        runner.capture(work)
     for _ in range(2):
-        with recorded.working():
-            recorded.run(work)
+        with runner.working():
+            runner.run(work)
         check()
 
 

@@ -1,6 +1,7 @@
 """Training by a CUDA graph, on the double: what is recorded, and that it is the plain training."""
 
 import sys
+from contextlib import nullcontext
 from types import ModuleType
 from typing import Any
 
@@ -9,13 +10,14 @@ import pytest
 
 from nnlib.array import FUSED, to_device, to_host
 from nnlib.cuda import cublas, graph
-from nnlib.cuda.graph import CaptureError, Recorded
+from nnlib.cuda.graph import CaptureError, GraphRunner
 from nnlib.data import HMMClicks
 from nnlib.data.batches import session_parallel
 from nnlib.models import GRU4Rec
 from nnlib.models.epochs import Epochs
 from nnlib.models.session import gru4rec_graph
 from nnlib.models.session.gru4rec_graph import rectangles
+from nnlib.optim import Adagrad
 from nnlib.storage import read_arrays
 
 LOG = HMMClicks().sample(30, np.random.default_rng(0))
@@ -28,10 +30,12 @@ def capture(load: Any) -> ModuleType:
     return load("capture")
 
 
-def fitted(times: int, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> GRU4Rec:
+def fitted(
+    times: int, monkeypatch: pytest.MonkeyPatch, checkpoint: Any = None, **settings: Any
+) -> GRU4Rec:
     """A fit with `times` steps to a graph."""
     monkeypatch.setattr(gru4rec_graph, "TIMES", times)
-    return GRU4Rec(**{**SMALL, **settings}, graph=True).fit(LOG)
+    return GRU4Rec(**{**SMALL, **settings}, graph=True).fit(LOG, checkpoint=checkpoint)
 
 
 def same(a: GRU4Rec, b: GRU4Rec) -> None:
@@ -115,13 +119,13 @@ def test_steps_and_losses_are_counted(
 @pytest.mark.usefixtures("library")
 def test_every_epoch_has_random_numbers_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     keys: list[list[int]] = []
-    draw = gru4rec_graph.GraphSteps.negatives
+    draw = gru4rec_graph.GraphSteps._negatives
 
     def seen(steps: Any) -> Any:
         keys.append(to_host(steps.rng.key).tolist())
         return draw(steps)
 
-    monkeypatch.setattr(gru4rec_graph.GraphSteps, "negatives", seen)
+    monkeypatch.setattr(gru4rec_graph.GraphSteps, "_negatives", seen)
     fitted(3, monkeypatch)
     fitted(3, monkeypatch, seed=1)
     assert len({tuple(key) for key in keys}) == 4
@@ -175,6 +179,38 @@ def test_where_nothing_can_be_recorded_training_goes_on(
 
 
 @pytest.mark.usefixtures("library")
+@pytest.mark.parametrize("refused", [False, True], ids=["graph", "refused late"])
+def test_a_capture_counts_no_step(
+    refused: bool, monkeypatch: pytest.MonkeyPatch, capture: ModuleType, tmp_path: Any
+) -> None:
+    """It has called the optimizer's step as often as a launch stands for, and moved nothing."""
+    step = Adagrad.step
+
+    def stepped(optimizer: Any) -> None:
+        step(optimizer)
+        if refused:
+            capture.refuse("what comes after the first step")
+
+    monkeypatch.setattr(Adagrad, "step", stepped)
+    path = tmp_path / "checkpoint"
+    with pytest.warns(UserWarning, match="without a CUDA graph") if refused else nullcontext():
+        fitted(3, monkeypatch, checkpoint=path, epochs=1)
+    assert (capture.State.launches == 0) == refused
+    assert read_arrays(path)[0]["optimizer.t"] == len(session_parallel(LOG.chronological(), 6))
+
+
+@pytest.mark.usefixtures("library")
+def test_tables_beyond_the_kernels_are_trained_without_a_graph(
+    monkeypatch: pytest.MonkeyPatch, capture: ModuleType
+) -> None:
+    """Without its kernel Adagrad would write what belongs to NOBODY to a table's last row."""
+    monkeypatch.setattr(gru4rec_graph, "fits", lambda table: table.ndim == 1)
+    with pytest.warns(UserWarning, match=r"without a CUDA graph: a table has 2³¹ elements"):
+        fitted(3, monkeypatch, epochs=1)
+    assert capture.State.launches == 0
+
+
+@pytest.mark.usefixtures("library")
 def test_without_cublas_training_is_that_without_a_graph(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> Any:
         raise cublas.CublasError("cuBLAS was not found")
@@ -216,10 +252,10 @@ def test_a_schedule_as_rectangles() -> None:
         assert (carried[t, len(old) :] == -1).all()
 
 
-def recorded(work: Any) -> Recorded:
-    mine = Recorded(1)
+def recorded(work: Any) -> GraphRunner:
+    mine = GraphRunner(1)
     with mine.working():
-        mine.record(work)
+        mine.capture(work)
     return mine
 
 

@@ -13,7 +13,7 @@ from nnlib.data.negatives import PopularitySampler, alias_choice
 from nnlib.functional import fixed_shapes, gru_step, philox, ranking, rows, softmax, updates
 from nnlib.functional.fixed_shapes import NOBODY
 from nnlib.models import GRU4Rec
-from nnlib.models.session import gru4rec
+from nnlib.models.session import gru4rec_training
 
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -230,7 +230,7 @@ def test_a_fit_with_kernels_is_that_of_the_cpu(
         rng = np.random.default_rng(seed)
         return rng if where == "cpu" else device.Generator(rng)
 
-    monkeypatch.setattr(gru4rec, "generator", generator)
+    monkeypatch.setattr(gru4rec_training, "generator", generator)
     log = HMMClicks().sample(12, np.random.default_rng(0))
     small = {"hidden": (8,), "batch_size": 6, "n_sample": 16, "epochs": 1, "lr": 0.1, **settings}
     cpu, cuda = (GRU4Rec(**small, device=d).fit(log) for d in ("cpu", "cuda"))

@@ -10,7 +10,7 @@ from nnlib.data import HMMClicks
 from nnlib.metrics import evaluate
 from nnlib.models import GRU4Rec, load_model
 from nnlib.models.epochs import Epochs
-from nnlib.models.session import gru4rec
+from nnlib.models.session import gru4rec_training
 
 LOG = HMMClicks().sample(25, np.random.default_rng(0))
 TEST = HMMClicks().sample(20, np.random.default_rng(1))
@@ -25,7 +25,7 @@ def same_random_numbers(device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
         rng = np.random.default_rng(seed)
         return rng if where == "cpu" else device.Generator(rng)
 
-    monkeypatch.setattr(gru4rec, "generator", generator)
+    monkeypatch.setattr(gru4rec_training, "generator", generator)
 
 
 def both(**settings: Any) -> tuple[GRU4Rec, GRU4Rec]:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from nnlib.functional.fixed_shapes import NOBODY, coalesce_padded
+from nnlib.functional.fixed_shapes import NOBODY
 from nnlib.models import GRU4Rec
-from nnlib.parameter import RowGradient
+from nnlib.models.session.gru4rec_graph import sum_equal_rows
 
 N, B, S, STEPS = 9, 5, 6, 4
 LOSSES = ["cross-entropy", "bpr-max", "top1", "top1-max", "bpr"]
@@ -39,10 +39,7 @@ def trained(padded: bool, **settings: Any) -> tuple[list[float], dict[str, np.nd
         if padded:
             assert len(block.ids) == (B if net.shared else 0) + B + S
             assert (block.ids[len(np.unique(block.ids)) :] == NOBODY).all()
-            for p in net.parameters():
-                if p.rows and not p.rows[0].distinct:
-                    (ids, g, _, _), *_ = p.rows
-                    p.rows = [RowGradient(*coalesce_padded(ids, g), distinct=True)]
+            sum_equal_rows(net.parameters())
         optimizer.step()
         losses.append(float(loss))
     arrays = {name: p.value for name, p in net.named_parameters()}

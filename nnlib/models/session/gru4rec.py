@@ -13,7 +13,6 @@ from nnlib.array import (
     Device,
     array_module,
     check_device,
-    generator,
     gpu_problem,
     keep_freed_memory,
     to_device,
@@ -177,19 +176,13 @@ class GRU4Rec(Recommender):
         training = Training.of(self, train, stream, users)
         net, optimizer = training.net, training.optimizer
         schedule = training.schedule.to(self.device)
-        graph = graph_steps(training, self) if self.graph else None
+        graph = graph_steps(training) if self.graph else None
 
         run = Epochs(self, net, optimizer, train, events=len(schedule.at), **options)
         with run.leaving(self, item_ids_=train.item_ids, net_=net, losses_=run.losses):
             for epoch in run:
-                if graph is None:
-                    states, done = net.start(0), 0
-                    noise: Any = generator((self.seed, epoch, 0), self.device)
-                    draws = generator((self.seed, epoch, 1), self.device)
-                    negatives = training.sampler.stream(draws, self.n_sample)
-                else:  # the first steps are done
-                    states, done = graph.run(epoch, run)
-                    noise, negatives = graph.rng, graph.negatives()
+                start = training.start(epoch) if graph is None else graph.start(epoch, run)
+                states, done, noise, negatives = start
                 window: list[Step] = []
                 for t, (at, carried) in enumerate(islice(schedule, done, None), start=done + 1):
                     (loss, states), backward = training.forward(

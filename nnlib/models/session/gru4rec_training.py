@@ -1,11 +1,11 @@
 """What the steps of a fit of GRU4Rec are made of."""
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from nnlib.array import Array, Backward, to_device
+from nnlib.array import Array, Backward, generator, to_device
 from nnlib.data import Interactions
 from nnlib.data.batches import SessionParallel, session_parallel
 from nnlib.data.negatives import PopularitySampler
@@ -18,9 +18,19 @@ if TYPE_CHECKING:
     from nnlib.models.session.gru4rec import GRU4Rec
 
 
+class Start(NamedTuple):
+    """Where the steps of an epoch begin that are made one by one."""
+
+    states: list[Array]  # per layer
+    done: int  # steps before them, made by a graph
+    noise: Any  # the generator of dropout
+    negatives: Iterator[Array]  # (S,) for every step
+
+
 class Training(NamedTuple):
     """A network, what it learns by, and the log in the order in which it is read."""
 
+    model: "GRU4Rec"  # the settings
     net: GRU4RecNetwork
     optimizer: Adagrad
     objective: Objective
@@ -37,7 +47,7 @@ class Training(NamedTuple):
         stream: Stream,
         users: Mapping[Hashable, Hashable] | None,
     ) -> "Training":
-        """All of it, for a log in the model's items."""
+        """All of it, for a log in the model's items; `users` as in `GRU4Rec.fit`."""
         net, optimizer, support = stream
         sessions, inside = train.chronological(), None
         if users is not None:
@@ -49,6 +59,7 @@ class Training(NamedTuple):
             share = inside[schedule.at].mean()  # so that the weights are 1 on average
             weight = to_device((inside / share).astype(np.float32), model.device)
         return cls(
+            model,
             net,
             optimizer,
             model._objective(support),
@@ -58,22 +69,31 @@ class Training(NamedTuple):
             weight,
         )
 
+    def start(self, epoch: int) -> Start:
+        """The start of an epoch, with random numbers of its own."""
+        m = self.model
+        noise, draws = (generator((m.seed, epoch, i), m.device) for i in (0, 1))
+        return Start(self.net.start(0), 0, noise, self.sampler.stream(draws, m.n_sample))
+
     def forward(
         self,
         at: Array,
         carried: Array,
         states: Sequence[Array],
         negative: Array,
-        rng: Any,
+        noise: Any,
         padded: bool = False,
     ) -> tuple[tuple[Array, list[Array]], Backward]:
         """A step of the schedule through the network:  ((L, states), backward).
 
         Shapes
             at (B,) · carried (C,) rows of `states` to go on from · negative (S,)
+        Arguments
+            noise: the generator of dropout
+            padded: as in `GRU4RecNetwork.block`
         """
         block = self.net.block(self.items[at], self.items[at + 1], negative, padded)
         if self.weight is not None:
             block = block._replace(weight=self.weight[at])
         states = [h.take(carried, axis=0) for h in states]
-        return self.net(block, states, self.objective, rng=rng)
+        return self.net(block, states, self.objective, rng=noise)
