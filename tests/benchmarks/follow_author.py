@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 from author import CONFIGS, load_author, ours
 
+from nnlib.compiled import compiled_kernels
 from nnlib.optim import Adagrad
 
 
@@ -113,7 +114,8 @@ def main() -> None:
     train = pd.read_csv(options.train, sep="\t", dtype={"ItemId": str})
     for name in options.config or CONFIGS:
         config = dict(CONFIGS[name], dropout_p_embed=0.0, dropout_p_hidden=0.0)
-        worst = follow(author, train.copy(), config, options.lr, options.steps)
+        with compiled_kernels():  # as in `fit`
+            worst = follow(author, train.copy(), config, options.lr, options.steps)
         print(f"{name}: largest relative difference over {options.steps} steps {worst:.1e}")
 
 
