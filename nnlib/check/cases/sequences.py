@@ -7,7 +7,7 @@ import numpy as np
 
 from nnlib.array import Array, Backward
 from nnlib.check.cases.case import Case, Make, Sizes, Subject, scrambled
-from nnlib.functional.attention import read_states
+from nnlib.functional.attention import attention_weights, read_states
 from nnlib.layers import (
     RNN,
     AdditiveAttention,
@@ -31,6 +31,14 @@ def _read_states(some: bool) -> Make:
         mask = np.arange(s.T)[:, None] < _lengths(rng, s) if some else None
         inputs = rng.normal(size=(s.B, s.N, s.T)), rng.normal(size=(s.B, s.T, s.H))
         return Subject(lambda e, h: read_states(e, h, mask), inputs)
+
+    return make
+
+
+def _attention_weights(some: bool) -> Make:
+    def make(rng: np.random.Generator, s: Sizes) -> Subject:
+        mask = np.arange(s.T)[:, None] < _lengths(rng, s) if some else None
+        return Subject(lambda e: attention_weights(e, mask), (rng.normal(size=(s.B, s.N, s.T)),))
 
     return make
 
@@ -118,8 +126,9 @@ def _sequence_cross_entropy(some: bool) -> Make:
 
 def cases() -> Iterator[Case]:
     """Attention with one query and with several; decoders from all kinds of summaries."""
-    yield Case("read_states", read_states, _read_states(False))
-    yield Case("read_states mask", read_states, _read_states(True))
+    for name, some in (("", False), (" mask", True)):
+        yield Case(f"read_states{name}", read_states, _read_states(some))
+        yield Case(f"attention_weights{name}", attention_weights, _attention_weights(some))
     for name, several in (("one query", False), ("queries lengths", True)):
         additive = _attention(_additive, several)
         yield Case(f"AdditiveAttention {name}", AdditiveAttention, additive)
