@@ -1205,7 +1205,8 @@ library_gaps["rnn_sequence"] = largest_gap(
 library_gaps["RNNCell"] = np.abs(
     cell(x_lib[0], h0_lib)[0] - rnn_states(x_lib[:1], h0_lib, *weights)[1]
 ).max()
-print({name: f"{gap:.0e}" for name, gap in library_gaps.items()})
+for name, gap in library_gaps.items():
+    print(f"{name:20}{gap:.0e}")
 assert max(library_gaps.values()) < 1e-12
 
 # %% [markdown]

@@ -42,7 +42,7 @@ SKY = "#56B4E9"
 # ### Exercise 21.1 · The Jacobian of a whole sequence
 #
 # `h` holds the states $h_1 \dots h_T$ of *one* sequence, shape $(T, H)$, and $f$ is $\tanh$, so
-# that $f'(a_t) = 1 - h_t^2$. Return $J$, $(H, H)$.
+# that $f'(a_t) = 1 - h_t^2$. Return the matrix $J$.
 
 
 # %%
@@ -753,8 +753,8 @@ check(
 # $\delta A = \delta \Lambda - \delta \Lambda^\top$ in, and the number in $\Lambda_{ij}$ gets
 # $-V_{ij} + V_{ji}$:
 #
-# $$ \frac{\partial L}{\partial A} = V^\top - V, \qquad \mathrm{d}a = \text{what of it is below the
-#    diagonal} \tag{21.12} $$
+# $$ \frac{\partial L}{\partial A} = V^\top - V, \qquad
+#    \mathrm{d}a = \text{what of it is below the diagonal} \tag{21.12} $$
 #
 # ### Exercise 21.5 · Cayley with its gradient
 #
@@ -945,6 +945,8 @@ for (label, norms), colour in zip(kept.items(), (BLUE, RED, SKY, PINK), strict=T
     ax.loglog(np.arange(1, 1001), norms, color=colour, label=label)
 ax.loglog(np.arange(1, 1001), np.sqrt(1 + 0.01 * np.arange(1, 1001)), color=GREY, linestyle=":")
 ax.set(title="orthogonal U (dotted: √(1 + 0.01 t))", xlabel="t", ylabel="|h$_t$|")
+ax.set_yticks([0.1, 0.2, 0.5, 1, 2, 4], ["0.1", "0.2", "0.5", "1", "2", "4"])
+ax.tick_params(axis="y", which="minor", left=False, labelleft=False)
 ax.legend(frameon=False, fontsize=8)
 show("unable to forget")
 
