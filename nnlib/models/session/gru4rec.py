@@ -8,18 +8,8 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from nnlib.array import (
-    Array,
-    Device,
-    array_module,
-    check_device,
-    gpu_problem,
-    keep_freed_memory,
-    to_device,
-    to_host,
-)
+from nnlib.array import Array, Device, check_device, gpu_problem, keep_freed_memory, to_host
 from nnlib.data import Histories, Interactions
-from nnlib.data.batches import session_parallel
 from nnlib.init import BLANK
 from nnlib.layers.gru_cell import Reset
 from nnlib.models.base import Recommender, check_log, set_weights
@@ -28,15 +18,13 @@ from nnlib.models.session.gru4rec_bptt import Step, back_through_time
 from nnlib.models.session.gru4rec_graph import graph_steps
 from nnlib.models.session.gru4rec_loss import Loss, score_block_loss
 from nnlib.models.session.gru4rec_network import GRU4RecNetwork, Objective
+from nnlib.models.session.gru4rec_reading import score_events, states_after
 from nnlib.models.session.gru4rec_session import LiveSession
 from nnlib.models.session.gru4rec_settings import check_settings
 from nnlib.models.session.gru4rec_start import take_over, with_items_of
 from nnlib.models.session.gru4rec_stream import Stream, next_chunk
 from nnlib.models.session.gru4rec_training import Training
 from nnlib.optim import Adagrad
-
-LANES = 512  # sessions that an evaluation reads side by side
-SCORES = 2**24  # at a time, 64 MB: the more points, the less often a product reads the table
 
 
 @dataclass(kw_only=True)
@@ -187,7 +175,7 @@ class GRU4Rec(Recommender):
                 for t, (at, carried) in enumerate(islice(schedule, done, None), start=done + 1):
                     (loss, states), backward = training.forward(
                         at, carried, states, next(negatives), noise
-                    )
+                    )  # (1) (2) (3)
                     window.append(Step(backward, carried, len(at)))
                     if t % self.bptt == 0 or t == len(schedule):
                         back_through_time(window, self.batch_size)
@@ -204,16 +192,7 @@ class GRU4Rec(Recommender):
     def states_after(self, histories: Histories) -> list[Array]:
         """The state of each layer after each history, (B, H), on the device."""
         self._check_fitted()
-        order = np.argsort(-histories.lengths, kind="stable")  # rows end from the last one on
-        start, lengths = histories.start[order], histories.lengths[order]
-        states = self.net_.start(len(order))
-        for t in range(lengths.max(initial=0)):
-            n = int(np.searchsorted(-lengths, -t))  # rows longer than t
-            item = to_device(histories.items[start[:n] + t], self.device)
-            for h, new in zip(states, self.net_.read(item, [h[:n] for h in states]), strict=True):
-                h[:n] = new
-        back = to_device(np.argsort(order), self.device)
-        return [h[back] for h in states]
+        return states_after(self.net_, histories, self.device)
 
     def walk(
         self, sessions: Histories, block: int | None = None
@@ -237,24 +216,7 @@ class GRU4Rec(Recommender):
             block: None: as many points as make 64 MB of scores, 64 to 512
         """
         self._check_fitted()
-        net, xp = self.net_, array_module(self.net_.W.value)
-        # b as one more column of W, against a 1 at the end of h: no pass of its own over (P, N).
-        table = xp.concatenate([net.W.value, net.b.value[:, None]], axis=1)
-        block = block or min(LANES, max(64, SCORES // len(table)))
-        buffer = xp.empty((block, len(table)), table.dtype)
-        states = net.start(0)
-        for at, carried in session_parallel(rows, LANES):
-            item = to_device(rows.items[at], self.device)
-            states = net.read(item, [h[to_device(carried, self.device)] for h in states])
-            h = xp.concatenate([net.query(states), xp.ones((len(at), 1), table.dtype)], axis=1)
-            if wanted is not None:
-                keep = np.flatnonzero(wanted[at])
-                at, h = at[keep], h[to_device(keep, self.device)]
-            for i in range(0, len(at), block):
-                part = at[i : i + block]
-                scores = buffer[: len(part)]
-                xp.matmul(h[i : i + block], table.T, out=scores)
-                yield part, scores
+        return score_events(self.net_, rows, self.device, block, wanted)
 
     def similarity(self, item: int) -> Array:
         """Cosine of the output rows W of the items, (N,)."""
