@@ -74,6 +74,14 @@ class HierarchicalSoftmax(Layer):
         """log p of every item, (B, V)."""
         return functional.log_probabilities(h, self.O.value, self.tree)
 
+    def leaf_vectors(self) -> Array:
+        """Σ_l s_vl O_{n_vl}, the direction in which h makes item v likelier, (V, D)."""
+        O, tree = self.O.value, self.tree
+        total = array_module(O).zeros((tree.n_leaves, O.shape[1]), O.dtype)
+        for node, sign in zip(tree.path.T, tree.sign.T, strict=True):
+            total += sign[:, None] * O[node]
+        return total
+
     def top_k(self, h: Array, k: int) -> tuple[Array, Array]:
         """The k likeliest items of each row, best first, and their log p, both (B, k)."""
         return functional.top_k(h, self.O.value, self.tree, k)

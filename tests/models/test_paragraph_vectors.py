@@ -96,12 +96,12 @@ def test_contexts_have_their_places():
     expected = {7: [-1, -1, -1, 8, 9, -1], 8: [-1, -1, 7, 9, -1, -1], 9: [-1, 7, 8, -1, -1, -1]}
     for mode, directed, width in (("dm-concat", False, 6), ("dm-mean", True, 3), ("dbow", 0, 0)):
         model = small(mode=mode, window=3, directed=bool(directed))
-        batches = list(model._windows(histories, np.random.default_rng(0), 2))
+        batches = list(model._contexts.windows(histories, np.random.default_rng(0), 2))
         got = {t: c.tolist() for _, cs, ts in batches for c, t in zip(cs, ts.tolist(), strict=True)}
         assert got == {target: places[:width] for target, places in expected.items()}
-        last = model._last_items(histories)[0].tolist()
+        last = model._contexts.last_items(histories)[0].tolist()
         assert last == [7, 8, 9, -1, -1, -1][:width]
-    assert small(window=2)._last_items(histories)[0].tolist() == [8, 9, -1, -1]
+    assert small(window=2)._contexts.last_items(histories)[0].tolist() == [8, 9, -1, -1]
 
 
 @pytest.mark.parametrize("output", [*OUTPUTS, "softmax"])
@@ -149,7 +149,7 @@ def test_inference_in_blocks_is_the_same(monkeypatch):
         np.concatenate(rows), np.append(0, np.cumsum([len(r) for r in rows]))
     )
     whole = model.infer_all(histories)
-    monkeypatch.setattr("nnlib.models.embeddings.paragraph_vectors.WINDOWS", 7)
+    monkeypatch.setattr("nnlib.models.embeddings.paragraph_contexts.WINDOWS", 7)
     np.testing.assert_allclose(model.infer_all(histories), whole, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(whole[1], model.D_.mean(axis=0), rtol=1e-5)
 

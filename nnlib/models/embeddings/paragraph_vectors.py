@@ -9,12 +9,13 @@ from typing import Any, Literal, Self, TypeAlias
 import numpy as np
 
 from nnlib.array import Array, keep_freed_memory
-from nnlib.data import Histories, Interactions, PopularitySampler, document_windows
+from nnlib.data import Histories, Interactions, PopularitySampler
 from nnlib.data.vocabulary import keep_probability
-from nnlib.functional.trees import Tree, huffman
+from nnlib.functional.trees import huffman
 from nnlib.init import BLANK
 from nnlib.layers import HierarchicalSoftmax
 from nnlib.models.base import _pack_ids, _unpack_ids, check_log, set_weights
+from nnlib.models.embeddings.paragraph_contexts import Contexts, blocks
 from nnlib.models.embeddings.paragraph_network import Mode, ParagraphNetwork, SoftmaxOutput
 from nnlib.models.epochs import Epochs
 from nnlib.models.item_vectors import ItemVectors, Score, log_shares, normalized
@@ -33,7 +34,6 @@ Output: TypeAlias = Literal["negative-sampling", "hierarchical-softmax", "softma
 # Adagrad's G at the start, for gradients that are sums over windows.  Of most documents a batch has
 # one window at most, whose first gradients are noise: with G = 0 they would be steps of size lr.
 START = 0.1
-WINDOWS = 2**13  # that an inference looks at together, unless one document has more
 
 
 @dataclass(kw_only=True)
@@ -168,8 +168,9 @@ class ParagraphVectors(ItemVectors):
             for epoch in run:
                 noise = self._noise(sampler, np.random.default_rng((self.seed, epoch, 1)))
                 rng = np.random.default_rng((self.seed, epoch, 0))
-                for *window, target in self._windows(documents, rng, self.batch_size, keep):
-                    loss, backward = net(*window, target, *next(noise))
+                windows = self._contexts.windows(documents, rng, self.batch_size, keep)
+                for document, context, target in windows:
+                    loss, backward = net(document, context, target, *next(noise))
                     backward(len(target))  # the sum over windows
                     optimizer.step()
                     run.record(loss, len(target))
@@ -184,7 +185,7 @@ class ParagraphVectors(ItemVectors):
         if self.score == "cosine":
             return normalized(documents) @ normalized(self.E_).T  # (4)
         net = self.net_.for_new_documents(documents)
-        h, _ = net.hidden(np.arange(len(documents)), self._last_items(histories))  # (1)
+        h, _ = net.hidden(np.arange(len(documents)), self._contexts.last_items(histories))  # (1)
         if isinstance(net.output, HierarchicalSoftmax):
             s = net.output.log_probabilities(h)
         else:
@@ -207,12 +208,12 @@ class ParagraphVectors(ItemVectors):
         # In double precision, so that in which order a document's windows are summed is no matter.
         D = np.tile(self.D_.mean(axis=0, dtype=np.float64), (len(documents), 1))
         sampler = self._sampler(self.counts_)
-        for rows in _blocks(documents.lengths):
+        for rows in blocks(documents.lengths):
             some = documents.take(rows)
             net = self.net_.for_new_documents(D[rows])
             optimizer = Adagrad([net.D], self.lr, initial=START)
             rng = np.random.default_rng((self.seed, 0, 0))
-            windows = self._windows(some, rng, batch_size=int(some.lengths.sum()))
+            windows = self._contexts.windows(some, rng, batch_size=int(some.lengths.sum()))
             document, context, target = next(windows)
             noise = self._noise(sampler, np.random.default_rng((self.seed, 0, 1)))
             for _ in range(self.infer_epochs):
@@ -270,12 +271,12 @@ class ParagraphVectors(ItemVectors):
         output = net.output
         self.O_ = output.O.value
         if isinstance(output, HierarchicalSoftmax):
-            self.O_ = _leaf_vectors(output.O.value, output.tree)
+            self.O_ = output.leaf_vectors()
         self.E_ = self.O_ if self.mode == "dbow" else net.E.value
         self.log_q_ = log_shares(self._sampler(counts).probabilities).astype(np.float32)
 
     def _build(self, n_documents: int, counts: Array, rng: np.random.Generator) -> ParagraphNetwork:
-        width = self.n_factors * (1 + self._places() if self.mode == "dm-concat" else 1)
+        width = self.n_factors * (1 + self._contexts.n_places if self.mode == "dm-concat" else 1)
         output: SoftmaxOutput | HierarchicalSoftmax | SampledOutput
         if self.output == "softmax":
             output = SoftmaxOutput(len(counts), width)
@@ -300,33 +301,10 @@ class ParagraphVectors(ItemVectors):
         while True:
             yield ()
 
-    def _places(self) -> int:
-        """C, the places of a context."""
-        return 0 if self.mode == "dbow" else self.window * (1 if self.directed else 2)
-
-    def _windows(
-        self,
-        documents: Histories,
-        rng: np.random.Generator,
-        batch_size: int,
-        keep: Array | None = None,
-    ) -> Iterator[tuple[Array, Array, Array]]:
-        """(document, context, target) of an epoch, contexts with all their C places."""
-        for row, context, target in document_windows(
-            documents, self.window, rng, batch_size=batch_size, dynamic=self.dynamic, keep=keep
-        ):
-            w = context.shape[1] // 2  # less than the window if no row is longer
-            around = np.full((len(row), 2 * self.window), -1, context.dtype)
-            around[:, self.window - w : self.window + w] = context
-            yield row, around[:, : self._places()], target
-
-    def _last_items(self, histories: Histories) -> Array:
-        """The context of the item that comes next, (B, C): nothing stands after it yet."""
-        context = np.full((len(histories), 2 * self.window), -1)
-        at = histories.stop[:, None] - np.arange(self.window, 0, -1)
-        inside = at >= histories.start[:, None]
-        context[:, : self.window][inside] = histories.items[at[inside]]
-        return context[:, : self._places()]
+    @property
+    def _contexts(self) -> Contexts:
+        n_places = 0 if self.mode == "dbow" else self.window * (1 if self.directed else 2)
+        return Contexts(self.window, n_places, self.dynamic)
 
     def _document(self, document: Hashable) -> int:
         """Code of a raw document id."""
@@ -335,19 +313,3 @@ class ParagraphVectors(ItemVectors):
         if document not in ids:
             raise ValueError(f"document {document!r} is not in the training data: infer its vector")
         return ids.index(document)
-
-
-def _leaf_vectors(O: Array, tree: Tree) -> Array:
-    """Σ_l s_vl O_{n_vl} for every leaf v, (N, H)."""
-    total = np.zeros((tree.n_leaves, O.shape[1]), O.dtype)
-    for node, sign in zip(tree.path.T, tree.sign.T, strict=True):
-        total += sign[:, None] * O[node]
-    return total
-
-
-def _blocks(lengths: Array) -> Iterator[Array]:
-    """The rows that are not empty in turn, about `WINDOWS` items together."""
-    block = (np.cumsum(lengths) - lengths) // WINDOWS
-    rows = np.flatnonzero(lengths)
-    cuts = np.flatnonzero(np.diff(block[rows])) + 1
-    return (part for part in np.split(rows, cuts) if len(part))
