@@ -40,13 +40,14 @@ def blocks(gates, n):
 
 
 # %% [markdown]
-# | sign | meaning | shape |
-# | --- | --- | --- |
-# | $T, B, I, H$ | steps, sequences in a batch, inputs, units | |
-# | $h_t$, $c_t$ | hidden state, memory cell | $(B, H)$ |
-# | $o, f, i$; $r, z$ | gates: output, forget, input; reset, update; between 0 and 1 | $(B, H)$ |
-# | $g$; $\tilde c$ | candidate of the LSTM; of the GRU | $(B, H)$ |
-# | $a$ | what the input gives to all pre-activations, $x W + b$ | $(B, 4H)$, $(B, 3H)$ |
+# The signs, all but the last $(B, H)$ for $B$ sequences and $H$ units:
+#
+# - $h_t$ the hidden state, $c_t$ the LSTM's memory cell;
+# - $o$, $f$, $i$ its output, forget and input gates, $r$, $z$ the GRU's reset and update gates, all
+#   between 0 and 1;
+# - $g$ the LSTM's candidate, $\tilde c$ the GRU's;
+# - $a$ what the input gives to all pre-activations, $x W + b$: $(B, 4H)$ for the LSTM, $(B, 3H)$
+#   for the GRU.
 #
 # The weights of a cell lie side by side: $W = [W_o | W_f | W_i | W_g]$, $(I, 4H)$, and $U$,
 # $(H, 4H)$, in the same order; $[\,r\,|\,z\,|\,\tilde c\,]$ for the GRU. One product instead of
@@ -1222,7 +1223,8 @@ sizes = {
 }
 for kind, layer in sizes.items():
     assert sum(p.value.size for p in layer.parameters()) == cell_parameters(kind, 7, 5)  # (22.21)
-print({name: f"{value:.0e}" for name, value in library_gaps.items()})
+for name, gap in library_gaps.items():
+    print(f"{name:24}{gap:.0e}")
 assert max(library_gaps.values()) < 1e-12
 
 # %% [markdown]

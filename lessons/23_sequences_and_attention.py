@@ -81,7 +81,7 @@ def draw_task(ax, title, reads, writes, looks=False):
         for j in reads if looks and k in decoder else ():
             arrow((j, 1), (k, 1), GREEN, connectionstyle="arc3,rad=0.5", arrowstyle="-")
     ax.set(xlim=(-0.6, n - 0.4), ylim=(-0.5, 2.5))
-    ax.set_title(title, fontsize=9)
+    ax.set_title(title, fontsize=12)
     ax.axis("off")
 
 
