@@ -1,7 +1,7 @@
 // Random numbers that are a function of key, step, draw and element; negatives by the alias method.
 //
 // The equations are those of nnlib/functional/philox.py and nnlib/data/negatives.py.  The number of
-// the step is read from the device, so that a recorded launch draws anew whenever it is repeated.
+// the step is read from the device, so that a captured launch draws anew whenever it is repeated.
 //
 // Ladder
 //   version 1  CuPy's generator: a launch, and a state that only it may change.

@@ -37,7 +37,7 @@ def alias_choice(coin: Array, place: Array, threshold: Array, alias: Array) -> A
 
 
 class CounterRandom:
-    """What dropout and samplers ask of a generator, without a state that a recording would freeze.
+    """What dropout and samplers ask of a generator, without a state that a capture would freeze.
 
     Draw d of step t is a function of (key, t, d).  t, (1,) int64, is counted on the device by
     whoever makes the steps; `start` begins one: its draws are numbered anew.

@@ -1,6 +1,6 @@
 """`distinct` and `coalesce` with results whose shape does not depend on what the ids are.
 
-A GPU that repeats a recorded step cannot be told other shapes, and a host that wants to know how
+A GPU that repeats a captured step cannot be told other shapes, and a host that wants to know how
 many ids are distinct waits for the GPU.  So there are as many results as ids, and behind the
 distinct ones stands `NOBODY`, with sums of 0.  `nnlib.cuda.adagrad` leaves such rows alone.  For
 plain indexing it is the last row of a table, which is harmless to read; to write to it needs a

@@ -2,7 +2,7 @@
 
 A generator with a state has to be asked in order.  A counter-based one is a function
 (key, counter) → random words, so that a kernel can make number i of draw d of step t by itself, and
-a recorded step makes new numbers each time because t, on the device, has grown.
+a captured step makes new numbers each time because t, on the device, has grown.
 """
 
 import numpy as np
