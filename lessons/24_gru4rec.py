@@ -9,8 +9,8 @@
 #   targets of the other *examples of the same* mini-batch. BPR-max's regularisation lacks the
 #   weights $s_j$. “Quick conversion” is quick convergence. “20-30% improvement over item-to-item”
 #   is 16 to 25 % in the paper's table. “Similar accuracy with/without embedding”: the paper found
-#   it slightly worse with one. The GRU of the slides has $h_t$ on both sides and lets $z$ point the
-#   other way (lesson 22). “[Hidasi et. al, 2015]” appeared at ICLR 2016
+#   it slightly worse with one (lesson 25 measures it). The slides' GRU has $h_t$ on both sides
+#   and lets $z$ point the other way (lesson 22). “[Hidasi et. al, 2015]” appeared at ICLR 2016
 #
 # A visitor without a name clicks on five things. What is the sixth? GRU4Rec (Hidasi, Karatzoglou,
 # Baltrunas and Tikk, 2016) made recurrent networks the answer, and what makes it work is less the
@@ -69,7 +69,9 @@ BLUE, RED, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#666
 # Return the list of steps. A step is `(at, keep, fresh)`: positions of the inputs, one per lane in
 # the order of the lanes; the row that each lane had *in the step before* (in the first step
 # $0, 1, \dots$); and whether its session begins here. So that training is, at every step,
-# `h = h[keep]`, then `h[fresh] = 0`. Every session has at least 2 events.
+# `h = h[keep]`, then `h[fresh] = 0`. Every session has at least 2 events. (The check calls `at`,
+# `keep` and `fresh`, of all steps one after the other, result[0] to result[2]; result[3] says how
+# many lanes each step has.)
 
 
 # %%
@@ -133,11 +135,23 @@ def steps_by_hand(offsets, B, end=1, stop_early=False, stay=False):
     return steps
 
 
+def moved_in_place(offsets, B):
+    """What the list holds if `at` is moved on by += after it was put there."""
+    steps = steps_by_hand(offsets, B)
+    for (at, _, _), (next_at, keep, _) in pairwise(steps):
+        at += 1
+        at[keep] = next_at
+    steps[-1][0][:] += 1
+    return steps
+
+
 def on_lanes(make_steps, **wrong):
     """at, keep, fresh of all steps on 3 and on 9 lanes, and how many rows each step has."""
 
     def flat(offsets):
-        steps = [step for B in (3, 9) for step in make_steps(offsets, B, **wrong)]
+        steps = [step for B in (3, 9) for step in make_steps(offsets, B, **wrong) or ()]
+        if not steps or any(len(step) != 3 for step in steps):
+            raise TypeError("a list of steps (at, keep, fresh) must be returned")
         sizes = np.array([len(at) for at, _, _ in steps])
         return *(np.concatenate(part) for part in zip(*steps, strict=True)), sizes
 
@@ -158,6 +172,9 @@ check(
         ),
         "keep does not follow the rows when a lane disappears: they get each other's states": (
             on_lanes(steps_by_hand, stay=True)
+        ),
+        "at += 1 also changes the array that is in the list already; at = at + 1 makes a new one": (
+            on_lanes(moved_in_place)
         ),
     },
 )
@@ -472,6 +489,9 @@ check(
     mistakes={
         "this draws by popularity, α = 1": lambda s, alpha, u: draw_by_loop(s, 1.0, u),
         "this draws uniformly, α = 0": lambda s, alpha, u: draw_by_loop(s, 0.0, u),
+        "the cumulated sum must end at 1: divide by its last entry": lambda s, alpha, u: (
+            np.searchsorted(np.cumsum(s**alpha), u, side="right")
+        ),
         "one too many: is the cumulated sum without a leading 0?": lambda s, alpha, u: (
             draw_by_loop(s, alpha, u) + 1
         ),
@@ -666,6 +686,7 @@ check(
         "the softmax contains the target: it is over the negatives only": (
             partial(bpr_max_mistake, target_in=True)
         ),
+        "this is −log A alone: λ ρ is missing": partial(bpr_max_mistake, lam=0.0),
         "this is the slide's λ Σ r_j², without the weights s_j": (
             partial(bpr_max_mistake, slide=True)
         ),
@@ -780,9 +801,11 @@ def adagrad_dense(theta, G, ids, g, how="sum"):
     for i, row in zip(ids, g, strict=True):
         dense[i] = row if how == "last" else dense[i] + row
         squares[i] += row**2
-    G = G + (squares if how == "squares" else dense**2)
-    bottom = np.sqrt(G) + 1e-6 if how == "outside" else np.sqrt(G + 1e-6)
-    return theta - 0.3 * dense / bottom, G
+    new_G = G + (squares if how == "squares" else dense**2)
+    bottom = np.sqrt((G if how == "late" else new_G) + 1e-6)
+    if how == "outside":
+        bottom = np.sqrt(new_G) + 1e-6
+    return theta if how == "lost" else theta - 0.3 * dense / bottom, new_G
 
 
 rng_246 = np.random.default_rng(246)
@@ -802,6 +825,8 @@ check(
             partial(adagrad_dense, how="squares")
         ),
         "ε stands outside the root: it is √(G + 10⁻⁶)": partial(adagrad_dense, how="outside"),
+        "g² is added to G first, then the root is taken": partial(adagrad_dense, how="late"),
+        "theta is not changed; theta = ... makes a new array": partial(adagrad_dense, how="lost"),
     },
 )
 
@@ -954,7 +979,7 @@ def rank_by_loop(scores, target, k, ties=1, strict=False, first=1):
         equal = sum(row[j] == row[i] for j in range(len(row)) if j != i)
         found.append(first + above + ties * equal)
     hit = [r < k if strict else r <= k for r in found]
-    reciprocal = sum(1 / r for r, h in zip(found, hit, strict=True) if h)
+    reciprocal = sum(1 / r if r else np.inf for r, h in zip(found, hit, strict=True) if h)
     return np.array(found), np.mean(hit), reciprocal / len(found)
 
 
@@ -971,6 +996,16 @@ check(
         ),
         "rank < k is the @(k − 1) of a well-known evaluator": partial(rank_by_loop, strict=True),
         "the rank is one too large: the target is counted twice": partial(rank_by_loop, first=2),
+        "the rank is what stands above, plus one; the target loses ties": (
+            partial(rank_by_loop, ties=0, first=0)
+        ),
+        "of a rank beyond k MRR@k counts 0": lambda scores, target, k: (
+            *rank_by_loop(scores, target, k)[:2],
+            rank_by_loop(scores, target, len(scores[0]))[2],
+        ),
+        "MRR@k is a mean over all P points, not over the hits": lambda *a: (
+            lambda rank, hit, reciprocal: (rank, hit, reciprocal / hit)
+        )(*rank_by_loop(*a)),
     },
 )
 
@@ -1110,13 +1145,15 @@ def knn_recall(log):
 
 small = newest(5_000)
 reference = fit_and_choose(small, 3, n_seeds=3)
+[few] = fit_and_choose(newest(1_500), 6)
 learning_curve = {
-    1_500: (recall(fit_and_choose(newest(1_500), 6)[0][0]), knn_recall(newest(1_500))),
+    1_500: (recall(few[0]), knn_recall(newest(1_500))),
     5_000: (np.mean([recall(rank) for rank, _, _ in reference]), knn_recall(small)),
     30_000: (recall(test_ranks["GRU4Rec"]), recall(test_ranks["S-KNN"])),
 }
 for n, (ours, theirs) in learning_curve.items():
     print(f"{n:6} sessions: GRU4Rec {ours:.3f}, S-KNN {theirs:.3f}")
+print("1,500 sessions, epochs (loss, recall@20 on valid):", few[1].round(3).tolist())
 
 figure, ax = plt.subplots(figsize=(5.4, 3.4), layout="constrained")
 sizes, ceiling = list(learning_curve), recall(test_ranks["Bayes ceiling"])
@@ -1131,6 +1168,11 @@ ax.set_xticks(sizes, [f"{n:,}" for n in sizes])
 ax.minorticks_off()
 ax.legend(frameon=False)
 show("learning curve")
+
+# %% [markdown]
+# Little data also means **overfitting**: with 1,500 sessions the loss falls to the last of the six
+# epochs, recall on `valid` rises for three of them and then falls. Nothing in the loss tells; the
+# epoch must be chosen on sessions that were not trained on (and not on `test`: lesson 25).
 
 # %% [markdown]
 # ## 9. The gradient of the target after training
@@ -1208,6 +1250,7 @@ for (name, S, epoch), found in rank_gradients.items():
 # validation, 3 seeds) and is measured on the test sessions.
 
 # %%
+mixed = np.lexsort((np.random.default_rng(26).random(small.n_events), small.user))
 CHANGES = {
     "Adagrad's accumulator starts at 0.1": {"accumulator": 0.1},
     "no additional samples": {"S": 0},
@@ -1216,10 +1259,13 @@ CHANGES = {
     "no state reset at all": {"reset": False, "evaluate_reset": False},
     "BPR-max": {"loss": bpr_max},
     "BPR-max with the slide's penalty": {"loss": bpr_max_slide},
+    "samples of α = 0.5": {"alpha": 0.5},
+    "no state reset in training": {"reset": False},
+    "clicks of a training session shuffled": {"log": replace(small, item=small.item[mixed])},
 }
 details = {"reference": np.array([recall(rank) for rank, _, _ in reference])}
 for name, change in CHANGES.items():
-    runs = fit_and_choose(small, 3, n_seeds=3, **change)
+    runs = fit_and_choose(**{"log": small, "epochs": 3, "n_seeds": 3, **change})
     details[name] = np.array([recall(rank) for rank, _, _ in runs])
     if "accumulator" in change:
         accumulator_history = np.mean([history[:, 1] for _, history, _ in runs], axis=0)
@@ -1229,7 +1275,7 @@ details["no state reset in evaluation"] = np.array(
 relative = {name: found / details["reference"] - 1 for name, found in details.items()}
 for name, found in details.items():
     print(
-        f"{name:36} recall@20 {found.mean():.4f} ({found.min():.4f} to {found.max():.4f})"
+        f"{name:37} recall@20 {found.mean():.4f} ({found.min():.4f} to {found.max():.4f})"
         f"  {relative[name].mean():+6.1%}"
     )
 
@@ -1258,9 +1304,15 @@ show("details")
 #   rising.
 # - Without additional samples a row has 31 negatives, most of them popular.
 # - Popular samples without logQ push popular items down; logQ gives back all of it. (Samples of
-#   $\alpha = 0$ are mixed with popular in-batch targets and do well without.)
-# - A state that is not reset carries a stranger's session.
+#   $\alpha = 0$ are mixed with popular in-batch targets and do well without; $\alpha = 0.5$ is in
+#   between.)
+# - A state that is not reset carries a stranger's session. In training alone that costs as much as
+#   in evaluation alone.
 # - The slide's BPR-max spends its gradient on holding 159 scores at 0.
+# - The shuffled clicks are no detail but a **negative control**: trained on the same sessions in
+#   random order, tested on real ones. What is left is knowledge of what goes together; the order of
+#   the clicks is worth the rest, one twentieth. A network that lost nothing here would not read
+#   sequences. (S-KNN, which loses nothing, has no order to lose.)
 
 # %% [markdown]
 # ## 11. The library says the same
