@@ -13,16 +13,10 @@ from nnlib.metrics import evaluate
 from nnlib.models import GRU4Rec
 from nnlib.models.session.gru4rec_network import GRU4RecNetwork
 
+pytestmark = pytest.mark.usefixtures("ctrl_c_interrupts")
+
 MODEL = GRU4Rec(hidden=(6,), batch_size=4, n_sample=8, epochs=3, momentum=0.3, dropout_hidden=0.3)
 STEPS = 60  # of an epoch
-
-
-@pytest.fixture(autouse=True)
-def _ctrl_c_interrupts():
-    """Python's own handler, which a process that was started in the background does not have."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def log():

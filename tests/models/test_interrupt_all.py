@@ -21,6 +21,8 @@ from nnlib.models import (
 )
 from nnlib.models.epochs import Epochs
 
+pytestmark = pytest.mark.usefixtures("ctrl_c_interrupts")
+
 # A new model is here as soon as it is in the list of models.
 TRAINED = [name for name, cls in MODELS.items() if "epochs" in cls.__dataclass_fields__]
 VARIANTS = {  # what ends in another way than with the default settings
@@ -34,14 +36,6 @@ VARIANTS = {  # what ends in another way than with the default settings
     "together": Content2Vec(epochs=4, pretrain_epochs=0, merge_epochs=0),
 }
 EVERY = {name: MODELS[name]() for name in TRAINED} | VARIANTS
-
-
-@pytest.fixture(autouse=True)
-def _ctrl_c_interrupts():
-    """Python's own handler, which a process that was started in the background does not have."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
 
 
 def log():
