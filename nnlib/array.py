@@ -15,6 +15,8 @@ Array: TypeAlias = Any  # a numpy.ndarray or a cupy.ndarray, which have no commo
 Backward: TypeAlias = Callable[..., Any]
 Device: TypeAlias = Literal["cpu", "cuda"]
 
+ON_HOST = (np.ndarray, np.generic)  # a tuple: a union of types would be made anew at every look
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 # Kernels by the name of the function they replace, on the CPU and on the GPU.
@@ -28,7 +30,7 @@ class DeviceError(RuntimeError):
 
 def array_module(x: Array) -> ModuleType:
     """The module, numpy or cupy, whose functions take `x`."""
-    if isinstance(x, np.ndarray | np.generic):
+    if isinstance(x, ON_HOST):
         return np
     return sys.modules["cupy"]
 
@@ -47,7 +49,7 @@ def to_device(x: Array, device: Device) -> Array:
 
 def to_host(x: Array) -> Array:
     """`x` as a NumPy array."""
-    if isinstance(x, np.ndarray | np.generic):
+    if isinstance(x, ON_HOST):
         return np.asarray(x)
     return x.get()
 
