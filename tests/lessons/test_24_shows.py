@@ -78,12 +78,25 @@ def test_gru4rec_beats_the_best_baseline_and_stays_below_bayes(lesson) -> None:
     assert recall["Popularity"] < recall["Markov"] < recall["S-KNN"] < recall["GRU4Rec"]
 
 
+def test_by_mrr_it_only_ties(lesson) -> None:
+    """What the lesson says does not show."""
+    space = lesson("24")
+    assert abs(space["mrr_margin"].mean()) < 2 * space["mrr_margin_error"]
+
+
 def test_with_little_data_the_neighbours_win(lesson) -> None:
     curve = lesson("24")["learning_curve"]
     network, neighbours = curve[1_500]
     assert network < neighbours - 0.02
     network, neighbours = curve[30_000]
     assert network > neighbours + 0.02
+
+
+def test_little_data_overfit_while_the_loss_falls(lesson) -> None:
+    loss, on_valid = lesson("24")["few"][1].T
+    assert np.all(np.diff(loss) < 0)
+    assert on_valid.argmax() < 4
+    assert on_valid[-1] < on_valid.max() - 0.01
 
 
 def test_most_is_learned_in_the_first_epoch(lesson) -> None:
@@ -124,6 +137,8 @@ def test_details_that_change_recall(lesson) -> None:
         "BPR-max with the slide's penalty",
         "no state reset at all",
         "no state reset in evaluation",
+        "no state reset in training",
+        "clicks of a training session shuffled",
     ):
         assert len(relative[name]) == 3
         assert relative[name].max() < -0.01  # for every seed
@@ -131,6 +146,8 @@ def test_details_that_change_recall(lesson) -> None:
         assert relative[name].mean() < -0.1
     assert relative["Adagrad's accumulator starts at 0.1"].mean() < -0.26
     assert abs(relative["α = 1 with logQ"].mean()) < 0.03
+    popular = relative["samples by popularity (α = 1)"].mean()
+    assert popular < relative["samples of α = 0.5"].mean() < -0.01
 
 
 def test_the_library_says_the_same(lesson) -> None:
