@@ -58,9 +58,10 @@ def trained_steps(monkeypatch, log, **settings):
     return model, calls
 
 
-def test_every_state_continues_its_own_session_or_starts_at_zero(monkeypatch):
+@pytest.mark.parametrize("longest", [2, 7])  # 2: every step resets every row
+def test_every_state_continues_its_own_session_or_starts_at_zero(monkeypatch, longest):
     """Not reset, reset a step late or early, wrong row reset, reset mask kept within a session."""
-    log = random_log()
+    log = random_log(longest=longest)
     _, calls = trained_steps(monkeypatch, log)
     schedule = session_parallel(log.chronological(), 4)
     session_of = np.repeat(np.arange(log.n_users), np.diff(log.offsets))
@@ -115,20 +116,29 @@ def test_extra_negatives_are_as_many_as_asked_for(monkeypatch):
     assert all(len(block.column_of) - len(block.item) == 100 for block, *_ in calls)
 
 
-def test_first_step_of_adagrad_is_lr_times_the_sign():
-    """An accumulator that starts at 0.1 makes it far smaller."""
-    net = small_model()._build(N_ITEMS).astype(np.float64)
-    before = [p.value.copy() for p in net.parameters()]
-    optimizer = Adagrad(net.parameters(), 0.1, initial=1e-6, eps=0.0)
-    rng = np.random.default_rng(0)
+def test_steps_of_the_models_adagrad_are_lr_sign_over_root_n():
+    """An accumulator that starts at 0.1 makes the first far smaller; a decaying rate the others."""
+    model = small_model()
+    net = model._build(N_ITEMS).astype(np.float64)
+    optimizer = model._optimizer(net)
     block = net.block(np.array([1, 2]), np.array([3, 4]), np.array([5]))
-    steep = lambda s, block: RowLosses(s.sum(axis=1), rng.normal(size=s.shape) * 1e4, np.ones(2))
-    _, backward = net(block, [rng.normal(size=(2, 5))], steep)
-    backward()
-    optimizer.step()
-    for p, old in zip(net.parameters(), before, strict=True):
-        moved = np.abs(p.value - old)[p.value != old]
-        np.testing.assert_allclose(moved, 0.1, rtol=0.02)
+    tenths = lambda s, block: RowLosses(s.sum(axis=1), np.full_like(s, 0.1), np.ones(2))
+    for n in (1, 2, 3):
+        before = net.b.value.copy()
+        _, backward = net(block, net.start(0), tenths)
+        backward()
+        optimizer.step()
+        moved = np.abs(net.b.value - before)[net.b.value != before]
+        assert len(moved) == 3
+        np.testing.assert_allclose(moved, model.lr / np.sqrt(n), rtol=1e-3)
+
+
+def test_the_rate_stays_what_it_is(monkeypatch):
+    """A decay of .96, once a step or an epoch."""
+    rates, step = [], Adagrad.step
+    monkeypatch.setattr(Adagrad, "step", lambda self: rates.append(self.lr) or step(self))
+    small_model(epochs=3).fit(random_log())
+    assert set(rates) == {0.1}
 
 
 @pytest.mark.parametrize("embedding", ["shared", "separate", None])
@@ -211,6 +221,35 @@ def test_cross_entropy_takes_scores_not_probabilities():
     scores = np.array([[3.0, 1.0]], np.float32)
     losses = model._objective(np.ones(5))(scores, block).losses
     assert losses == pytest.approx(np.log1p(np.exp(-2.0)), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", ["bpr", "top1"])
+def test_bpr_and_top1_see_tanh_and_a_mean_over_the_negatives(name):
+    """Softmax or linear scores in the loss; a sum, or a mean that has the target in it."""
+    objective = small_model(loss=name, embedding=None)._objective(np.ones(5))
+    net = small_model(embedding=None)._build(5)
+    block = net.block(np.array([0, 1]), np.array([2, 3]), np.array([4]))
+    s = np.array([[2.0, -1.0, 0.5], [1.0, 0.3, -3.0]])  # columns: items 2, 3, 4
+    sigma = lambda x: 1 / (1 + np.exp(-x))
+    expected = []
+    for r, i, js in ((np.tanh(s[0]), 0, [1, 2]), (np.tanh(s[1]), 1, [0, 2])):
+        above = sigma(r[js] - r[i])
+        terms = -np.log(1 - above) if name == "bpr" else above + sigma(r[js] ** 2)
+        expected.append(terms.mean())
+    assert objective(s, block).losses.mean() == pytest.approx(np.mean(expected))
+
+
+def test_bpr_max_holds_scores_by_their_softmax_weights():
+    """No score regulariser; one without the weights, Σ r² of all negatives."""
+    s = np.array([[1.0, 2.0, -3.0]])
+    weight = np.exp(s[0, 1:]) / np.exp(s[0, 1:]).sum()
+    losses = {}
+    for bpreg in (0.0, 1.0):
+        model = small_model(loss="bpr-max", elu=0.0, bpreg=bpreg, embedding=None)
+        block = model._build(4).block(np.array([0]), np.array([1]), np.array([2, 3]))
+        losses[bpreg] = model._objective(np.ones(4))(s, block).losses[0]
+    assert losses[1.0] - losses[0.0] == pytest.approx(weight @ s[0, 1:] ** 2)
+    assert GRU4Rec().bpreg > 0
 
 
 def test_evaluation_ranks_all_items_at_every_point():
