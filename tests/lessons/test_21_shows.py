@@ -121,6 +121,13 @@ def test_delayed_recall(lesson) -> None:
         assert contractive.mean() < found[kind, 40].mean() < 0.9
 
 
+def test_delayed_recall_over_100_steps(lesson) -> None:
+    found = lesson("21")["recall_100"]
+    assert len(found["contractive"]) == len(found["orthogonal, fixed"]) == 3
+    assert np.mean(found["contractive"]) < 0.2
+    assert min(found["orthogonal, fixed"]) > 0.95
+
+
 def test_what_the_gradients_by_lag_were_and_what_became_of_the_matrices(lesson) -> None:
     space = lesson("21")
     for _, _, before, _ in space["recalls"]["contractive", 40]:

@@ -85,6 +85,14 @@ def test_attention_holds_long_strings(lesson) -> None:
             assert match.min() > 0.95 if longest == 10 else match.mean() > 0.95
 
 
+def test_one_vector_loses_strings_of_5_to_20(lesson) -> None:
+    match = lesson("23")["plain_20_match"]
+    assert len(match) == 16
+    assert match[0] > 0.9
+    assert match[8:].max() < 0.1
+    assert np.corrcoef(np.arange(16), match)[0, 1] < -0.8
+
+
 def test_one_query_for_all_is_one_vector(lesson) -> None:
     space = lesson("23")
     match = space["matches"]["one query", 10, 0]

@@ -68,9 +68,9 @@ def recalls(path, epochs=3, **settings):
 def test_settings_that_change_recall_and_settings_that_do_not(tmp_path):
     """5,000 sessions; in lesson 24 the changes of 4 % and more.  Changes of the mean of the seeds:
 
-    128 rows without samples − 11 %; samples of α = .5 with logQ + 1 %; 128 rows 0 %; 16 units − 3 %;
-    no dropout 0 %; shared embedding + 2 %, with logQ + 2 %; BPR-max − 1 %; TOP1 + 4 %; BPR − 3 %.
-    All but the first are within the 5 % that a difference must exceed to be certain.
+    128 rows without samples − 11 %; samples of α = .5 with logQ + 1 %; 128 rows 0 %; 16 units
+    − 3 %; no dropout 0 %; shared embedding + 2 %, with logQ + 2 %; BPR-max − 1 %; TOP1 + 4 %;
+    BPR − 3 %.  All but the first are within the 5 % that a difference must exceed to be certain.
     """
     path = tmp_path / "epoch.safetensors"
     reference = recalls(path).mean()
