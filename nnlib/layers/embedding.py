@@ -37,7 +37,7 @@ class Embedding(Layer):
         self, ids: Array, rng: np.random.Generator | None = None
     ) -> tuple[Array, Backward]:
         E = self.E
-        y = E.value[ids]  # (1)
+        y = E.value.take(ids, axis=0)  # (1); faster than E[ids], and as strict
 
         def backward(dy: Array) -> None:
             E.accumulate_rows(ids, dy.copy())  # (1)

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 for variable in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
-    os.environ.setdefault(variable, "1")
+    os.environ.setdefault(variable, os.environ.get("OMP_NUM_THREADS", "1"))
 
 import numpy as np
 from author import CONFIGS, load_author, ours

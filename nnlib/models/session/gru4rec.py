@@ -50,7 +50,9 @@ class GRU4Rec(Recommender):
         sample_alpha: α ≥ 0; 0 draws uniformly, 1 by popularity
         logq: cross-entropy only; subtract logq · log q from the scores in training, q ∝ supp for
             targets and supp^α for samples, which undoes their bias at 1; ≥ 0
-        dropout_embed, dropout_hidden: probability of dropping, in [0, 1)
+        dropout_embed, dropout_hidden: probability of dropping inputs and states, in [0, 1); with
+            one-hot input, dropout_embed acts on the state of the first layer and dropout_hidden on
+            the others only, as in the authors' PyTorch code
         lr, momentum: of Adagrad, > 0, and its heavy ball, in [0, 1)
         bpreg: weight of the score regularisation of "bpr-max", ≥ 0
         elu: α of the ELU of "bpr-max" and "top1-max"; 0: no activation
@@ -213,7 +215,7 @@ class GRU4Rec(Recommender):
             wanted (E,) bool · at (P,) int, P ≤ block · scores (P, N), valid until the next are
             asked for
         Arguments
-            block: None: as many points as make 64 MB of scores, 64 to 512
+            block: None: 512 points, or 256, 128 or 64 so that their scores take at most 128 MB
         """
         self._check_fitted()
         return score_events(self.net_, rows, self.device, block, wanted)

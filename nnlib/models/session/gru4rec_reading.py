@@ -10,7 +10,7 @@ from nnlib.data.batches import session_parallel
 from nnlib.models.session.gru4rec_network import GRU4RecNetwork
 
 LANES = 512  # sessions that are read side by side
-SCORES = 2**24  # at a time, 64 MB: the more points, the less often a product reads the table
+SCORES = 2**25  # at a time, 128 MB: the more points, the less often a product reads the table
 
 
 def states_after(net: GRU4RecNetwork, histories: Histories, device: Device) -> list[Array]:
@@ -34,7 +34,10 @@ def score_events(
     xp = array_module(net.W.value)
     # b as one more column of W, against a 1 at the end of h: no pass of its own over (P, N).
     table = xp.concatenate([net.W.value, net.b.value[:, None]], axis=1)
-    block = block or min(LANES, max(64, SCORES // len(table)))
+    if block is None:
+        block = LANES
+        while block > 64 and block * len(table) > SCORES:
+            block //= 2  # so that no small block is left over
     buffer = xp.empty((block, len(table)), table.dtype)
     states = net.start(0)
     for at, carried in session_parallel(rows, LANES):
