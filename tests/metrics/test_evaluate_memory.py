@@ -45,7 +45,7 @@ print(evaluate(model, log)["n_points"], before, high_water())
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 @pytest.mark.parametrize(("name", "evaluated"), [("100", 4_000), ("VSKNN", 400)])
 def test_memory_of_an_evaluation(name, evaluated):
-    """All 15,324 sessions measured: GRU4Rec of 100 units 161 MB, of 512 304, V-S-KNN, in float64, 213 MB."""
+    """All 15,324 sessions measured: GRU4Rec of 100 units 161 MB, of 512 units 304, V-S-KNN 213."""
     sizes = [str(n) for n in (ITEMS, SESSIONS, EVENTS, evaluated)]
     done = subprocess.run(
         [sys.executable, "-c", PROGRAM, *sizes, name], capture_output=True, text=True, check=True
