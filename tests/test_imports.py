@@ -25,7 +25,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "losses": MATHS | {"losses"},
     "optim": MATHS | {"optim"},
     "data": {"array", "storage", "data"},
-    "metrics": {"array", "data", "metrics"},
+    "metrics": {"array", "data", "functional", "compiled", "metrics"},
     "models": MATHS
     | {"layers", "losses", "optim", "data", "metrics", "storage", "threads", "compiled", "cuda"}
     | {"models"},

@@ -46,6 +46,7 @@ def compiled_kernels() -> Iterator[None]:
         COMPILED.update(
             adagrad=updates.adagrad,
             adagrad_rows=updates.adagrad_rows,
+            all_scores=row_losses.all_scores,
             bpr_max=row_losses.bpr_max,
             coalesce=rows.coalesce,
             cross_entropy=row_losses.cross_entropy,
@@ -60,6 +61,7 @@ def compiled_kernels() -> Iterator[None]:
             item_scores=row_losses.item_scores,
             lstm_sequence=lstm_sequence.lstm_sequence,
             lstm_sequence_backward=lstm_sequence.lstm_sequence_backward,
+            rank_counts=row_losses.rank_counts,
             **windows.KERNELS,
             **word2vec.KERNELS,
         )

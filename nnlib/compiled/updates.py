@@ -51,7 +51,7 @@ def adagrad_rows(
             theta, ids, g, G, v, lr=lr, momentum=momentum, eps=eps, looked_up=looked_up
         )
         return
-    theta, g, G, *rest = [a.reshape(len(a), -1) for a in arrays]
+    theta, g, G, *rest = [a if a.ndim == 2 else a.reshape(len(a), -1) for a in arrays]
     if v is None:
         _rows(theta, ids, g, G, lr, eps)
     else:

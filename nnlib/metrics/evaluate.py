@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from nnlib.array import Array, array_module, to_host
+from nnlib.compiled import compiled_kernels
 from nnlib.metrics.ranking import Ties, check_ties, hits, rank_bounds, reciprocals
 
 if TYPE_CHECKING:  # models import metrics, not the other way round
@@ -68,10 +69,11 @@ def evaluate(
     conservative = np.zeros_like(standard)
     visits = np.zeros_like(standard)
     options = {} if block is None else {"block": block}
-    for _, at, scores in model.walk(sessions, **options):
-        target = array_module(scores).asarray(sessions.items[at + 1])
-        standard[at], conservative[at] = map(to_host, rank_bounds(scores, target))
-        np.add.at(visits, at, 1)
+    with compiled_kernels():
+        for _, at, scores in model.walk(sessions, **options):
+            target = array_module(scores).asarray(sessions.items[at + 1])
+            standard[at], conservative[at] = map(to_host, rank_bounds(scores, target))
+            np.add.at(visits, at, 1)
     if visits.sum() != len(points) or not (visits[points] == 1).all():
         raise RuntimeError(
             f"{type(model).__name__}.walk gave {visits.sum()} points, {(visits[points] > 1).sum()} "

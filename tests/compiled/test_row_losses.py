@@ -9,7 +9,7 @@ from hypothesis import given, settings
 
 from nnlib.array import COMPILED, Array
 from nnlib.compiled import compiled_kernels, numba_problem
-from nnlib.functional import activations, ranking, scores, softmax
+from nnlib.functional import activations, ranking, ranks, scores, softmax
 
 if problem := numba_problem():
     pytest.skip(problem, allow_module_level=True)
@@ -107,6 +107,32 @@ def test_item_scores(dtype: type) -> None:
     found = row_losses.item_scores(h, rows, bias)
     close(found, scores.item_scores.__wrapped__(h, rows, bias), 1e-6)
     assert found.flags.f_contiguous
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_rank_counts_are_exact(order: Any) -> None:
+    rng = np.random.default_rng(0)
+    s = np.array(rng.integers(-9, 9, (7, 300)), np.float32, order=order)  # many ties
+    at_target = s[np.arange(7), rng.integers(300, size=7)]
+    expected = ranks.rank_counts.__wrapped__(s, at_target)
+    for x, y in zip(compiled("rank_counts")(s, at_target), expected, strict=True):
+        assert x.dtype == y.dtype
+        np.testing.assert_array_equal(x, y)
+    s[2, 5] = np.nan
+    with np.errstate(invalid="ignore"):
+        squares = compiled("rank_counts")(s, at_target)[2]
+    assert np.isnan(squares).tolist() == [i == 2 for i in range(7)]
+
+
+def test_all_scores() -> None:
+    rng = np.random.default_rng(0)
+    n = row_losses.WARM + 9
+    shapes = (5, 7), (n, 7), n, 5 * n + 3
+    h, table, bias, memory = (rng.normal(size=shape).astype(np.float32) for shape in shapes)
+    for f in (scores.all_scores.__wrapped__, compiled("all_scores")):
+        found = f(h, table, bias, memory)
+        assert np.shares_memory(found, memory)
+        close(found, h @ table.T + bias, 1e-6)
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

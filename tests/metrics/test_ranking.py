@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nnlib.functional import ranks as counting
 from nnlib.metrics import mrr_at, ranking, ranks, recall_at
 
 MODES = ("standard", "conservative", "median")
@@ -83,12 +84,11 @@ def test_an_unknown_tie_mode_is_refused_with_the_choices():
 
 @pytest.mark.parametrize("tile", [1, 40, 10_000])
 def test_tiles_of_the_gpu_count_like_rows(tile, monkeypatch):
-    monkeypatch.setattr(ranking, "GPU_TILE", tile)
+    monkeypatch.setattr(counting, "GPU_TILE", tile)
     rng = np.random.default_rng(1)
     scores = rng.integers(0, 4, (11, 13)).astype(np.float32)
     at_target = scores[:, 5]
-    names = ("greater", "greater_equal")
-    by_row = ranking._count_by_row(scores, at_target, names)
-    by_tile = ranking._count_by_tile(scores, at_target, names)
+    by_row = counting._count_by_row(scores, at_target)
+    by_tile = counting._count_by_tile(scores, at_target)
     for a, b in zip(by_row, by_tile, strict=True):
         np.testing.assert_allclose(a, b)

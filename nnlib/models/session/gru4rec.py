@@ -215,7 +215,7 @@ class GRU4Rec(Recommender):
             wanted (E,) bool · at (P,) int, P ≤ block · scores (P, N), valid until the next are
             asked for
         Arguments
-            block: None: 512 points, or 256, 128 or 64 so that their scores take at most 128 MB
+            block: None: about as many points as W has columns, 128, 256 or 512
         """
         self._check_fitted()
         return score_events(self.net_, rows, self.device, block, wanted)

@@ -7,10 +7,10 @@ import numpy as np
 from nnlib.array import Array, Device, array_module, to_device
 from nnlib.data import Histories
 from nnlib.data.batches import session_parallel
+from nnlib.functional.scores import all_scores
 from nnlib.models.session.gru4rec_network import GRU4RecNetwork
 
 LANES = 512  # sessions that are read side by side
-SCORES = 2**25  # at a time, 128 MB: the more points, the less often a product reads the table
 
 
 def states_after(net: GRU4RecNetwork, histories: Histories, device: Device) -> list[Array]:
@@ -32,23 +32,18 @@ def score_events(
 ) -> Iterator[tuple[Array, Array]]:
     """`GRU4Rec.score_events`, every row read once, many of them side by side."""
     xp = array_module(net.W.value)
-    # b as one more column of W, against a 1 at the end of h: no pass of its own over (P, N).
-    table = xp.concatenate([net.W.value, net.b.value[:, None]], axis=1)
-    if block is None:
-        block = LANES
-        while block > 64 and block * len(table) > SCORES:
-            block //= 2  # so that no small block is left over
-    buffer = xp.empty((block, len(table)), table.dtype)
+    W, b = net.W.value, net.b.value
+    if block is None:  # scores and table equally large: each is read once for a block
+        block = min(LANES, max(128, 1 << (W.shape[1] - 1).bit_length()))
+    memory = xp.empty(block * len(W), W.dtype)
     states = net.start(0)
     for at, carried in session_parallel(rows, LANES):
         item = to_device(rows.items[at], device)
         states = net.read(item, [h[to_device(carried, device)] for h in states])
-        h = xp.concatenate([net.query(states), xp.ones((len(at), 1), table.dtype)], axis=1)
+        h = net.query(states)
         if wanted is not None:
             keep = np.flatnonzero(wanted[at])
             at, h = at[keep], h[to_device(keep, device)]
         for i in range(0, len(at), block):
             part = at[i : i + block]
-            scores = buffer[: len(part)]
-            xp.matmul(h[i : i + block], table.T, out=scores)
-            yield part, scores
+            yield part, all_scores(h[i : i + block], W, b, memory)

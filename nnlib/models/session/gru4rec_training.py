@@ -92,6 +92,7 @@ class Training(NamedTuple):
             noise: the generator of dropout
             padded: as in `GRU4RecNetwork.block`
         """
+        at = at.astype(np.intp, copy=False)  # which an array is looked up by as it is
         block = self.net.block(self.items[at], self.items[at + 1], negative, padded)
         if self.weight is not None:
             block = block._replace(weight=self.weight[at])
