@@ -8,7 +8,7 @@ in single precision (`elementary.py`), a unit in the last place off.  It takes p
     with compiled_kernels():
         ...
 
-which is how `fit` runs.  Without Numba (`pip install 'nnlib[fast]'`) the references do the work.
+which is how `fit` and `evaluate` run.  Without Numba (`pip install 'nnlib[fast]'`) the references do the work.
 A kernel is compiled when it first meets arrays of a type, and kept on disk for the next process.
 """
 
