@@ -8,8 +8,9 @@ in single precision (`elementary.py`), a unit in the last place off.  It takes p
     with compiled_kernels():
         ...
 
-which is how `fit` and `evaluate` run.  Without Numba (`pip install 'nnlib[fast]'`) the references do the work.
-A kernel is compiled when it first meets arrays of a type, and kept on disk for the next process.
+which is how `fit` and `evaluate` run.  Without Numba (`pip install 'nnlib[fast]'`) the references
+do the work.  A kernel is compiled when it first meets arrays of a type, and kept on disk for the
+next process.
 """
 
 import importlib.util
