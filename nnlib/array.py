@@ -98,7 +98,7 @@ def fusable(reference: F) -> F:
     """Let a kernel of the same name in `COMPILED` or `FUSED` replace `reference` on its device.
 
     Without a kernel the same code runs on NumPy and CuPy, so every function works on both devices.
-    The reference stays at hand as `op.__wrapped__`.
+    The reference stays at hand: `without_kernel(op)`.
     """
     name = reference.__name__
 
@@ -108,3 +108,8 @@ def fusable(reference: F) -> F:
         return kernels.get(name, reference)(first, *rest, **options)
 
     return cast(F, op)
+
+
+def without_kernel(op: F) -> F:
+    """The reference that a kernel stands in for, for arrays that the kernel does not take."""
+    return cast(F, op.__wrapped__)  # type: ignore[attr-defined]

@@ -47,7 +47,6 @@ def compiled_kernels() -> Iterator[None]:
         COMPILED.update(
             adagrad=updates.adagrad,
             adagrad_rows=updates.adagrad_rows,
-            all_scores=row_losses.all_scores,
             bpr_max=row_losses.bpr_max,
             coalesce=rows.coalesce,
             cross_entropy=row_losses.cross_entropy,

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from nnlib.array import Array, Backward
+from nnlib.array import Array, Backward, without_kernel
 from nnlib.compiled.elementary import ONE, ZERO, expm1, vectorised
 from nnlib.functional import activations
 
@@ -10,7 +10,7 @@ from nnlib.functional import activations
 def elu(x: Array, alpha: float = 1.0) -> tuple[Array, Backward]:
     """`functional.activations.elu`."""
     if x.dtype != np.float32 or not (x.flags.c_contiguous or x.flags.f_contiguous):
-        return activations.elu.__wrapped__(x, alpha)  # type: ignore[attr-defined, no-any-return]
+        return without_kernel(activations.elu)(x, alpha)
     y, slope = np.empty_like(x), np.float32(alpha)
     _elu(x.ravel("K"), slope, y.ravel("K"))
 

@@ -6,7 +6,7 @@ Products stay NumPy's.
 import numpy as np
 from numba import njit
 
-from nnlib.array import Array
+from nnlib.array import Array, without_kernel
 from nnlib.compiled.elementary import logistic, tanh, vectorised
 from nnlib.functional import gru_sequence as reference
 from nnlib.functional.gru_sequence import GRUSaved, negate_z
@@ -25,7 +25,7 @@ def gru_sequence(
 ) -> tuple[Array, GRUSaved]:
     """`functional.gru_sequence.gru_sequence`."""
     if x.dtype != np.float32:
-        return reference.gru_sequence.__wrapped__(x, h0, W, U, b, b_h, mask, keeps)  # type: ignore[attr-defined, no-any-return]
+        return without_kernel(reference.gru_sequence)(x, h0, W, U, b, b_h, mask, keeps)
     T, (B, H) = len(x), h0.shape
     if keeps:
         W, U, b = negate_z(W), negate_z(U), negate_z(b)

@@ -3,7 +3,7 @@
 import numpy as np
 from numba import njit
 
-from nnlib.array import Array
+from nnlib.array import Array, without_kernel
 from nnlib.compiled.elementary import ZERO, logistic, tanh, vectorised
 from nnlib.functional import gru_step as reference
 from nnlib.functional.gru_step import GRUStepSaved
@@ -12,7 +12,7 @@ from nnlib.functional.gru_step import GRUStepSaved
 def gru_step_before(a: Array, h: Array, U: Array) -> tuple[Array, GRUStepSaved]:
     """`functional.gru_step.gru_step_before`."""
     if a.dtype != np.float32:
-        return reference.gru_step_before.__wrapped__(a, h, U)  # type: ignore[attr-defined, no-any-return]
+        return without_kernel(reference.gru_step_before)(a, h, U)
     B, H = len(a), h.shape[1]
     gates, q = np.empty((B, 2 * H), a.dtype), np.empty_like(h)
     c, gap, h_next = np.empty((3, B, H), a.dtype)
@@ -46,7 +46,7 @@ def _before_state(a, qU, h, gates, c, gap, h_next):  # type: ignore[no-untyped-d
 def gru_step_after(a: Array, h: Array, U: Array, b_h: Array) -> tuple[Array, GRUStepSaved]:
     """`functional.gru_step.gru_step_after`."""
     if a.dtype != np.float32:
-        return reference.gru_step_after.__wrapped__(a, h, U, b_h)  # type: ignore[attr-defined, no-any-return]
+        return without_kernel(reference.gru_step_after)(a, h, U, b_h)
     B, H = len(a), h.shape[1]
     gates = np.empty((B, 2 * H), a.dtype)
     m_c, c, gap, h_next = np.empty((4, B, H), a.dtype)

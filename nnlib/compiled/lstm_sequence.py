@@ -6,7 +6,7 @@ Products stay NumPy's.
 import numpy as np
 from numba import njit
 
-from nnlib.array import Array
+from nnlib.array import Array, without_kernel
 from nnlib.compiled.elementary import logistic, tanh, vectorised
 from nnlib.functional import lstm_sequence as reference
 from nnlib.functional.lstm_sequence import LSTMSaved
@@ -19,7 +19,7 @@ def lstm_sequence(
     """`functional.lstm_sequence.lstm_sequence`; under a mask the reference does the work."""
     if mask is not None or x.dtype != np.float32:
         whole: tuple[tuple[Array, Array], LSTMSaved]
-        whole = reference.lstm_sequence.__wrapped__(x, h0, c0, W, U, b, mask)  # type: ignore[attr-defined]
+        whole = without_kernel(reference.lstm_sequence)(x, h0, c0, W, U, b, mask)
         return whole
     T, (B, H) = len(x), h0.shape
     gates = (x.reshape(-1, x.shape[-1]) @ W).reshape(T, B, 4 * H)
@@ -56,7 +56,7 @@ def lstm_sequence_backward(
     x, W, U, h, c, gates, tanh_c, m = saved
     if m is not None:
         whole: tuple[Array, Array, Array, Array, Array, Array]
-        whole = reference.lstm_sequence_backward.__wrapped__(dh, dc, saved, truncate)  # type: ignore[attr-defined]
+        whole = without_kernel(reference.lstm_sequence_backward)(dh, dc, saved, truncate)
         return whole
     T, B, H = dh.shape
     dh = np.ascontiguousarray(dh)

@@ -7,7 +7,7 @@ other; one in another order, or of another type than float32, goes to the refere
 
 import numpy as np
 
-from nnlib.array import Array
+from nnlib.array import Array, without_kernel
 from nnlib.compiled.elementary import ONE, TWO, ZERO, exp, vectorised
 from nnlib.functional import ranking, ranks, softmax
 from nnlib.functional.softmax import LARGEST_SUM, SMALLEST_SUM, RowLosses
@@ -16,10 +16,14 @@ WARM = 2048  # items whose scores for a hundred sessions or two stay in a cache 
 TILE = 64  # items whose terms are added up before the sum is added to the others: less rounding
 
 
-def item_scores(h: Array, rows: Array, bias: Array) -> Array:
-    """`functional.scores.item_scores`."""
-    s = rows @ h.T
-    _add_to_items(s, bias)
+def item_scores(h: Array, rows: Array, bias: Array, memory: Array | None = None) -> Array:
+    """`functional.scores.item_scores`, so many items at a time that the bias meets a warm cache."""
+    B, U = len(h), len(rows)
+    s = (np.empty(U * B, h.dtype) if memory is None else memory[: U * B]).reshape(U, B)
+    for i in range(0, U, WARM):
+        part = s[i : i + WARM]
+        np.matmul(rows[i : i + WARM], h.T, out=part)
+        _add_to_items(part, bias[i : i + WARM])
     return s.T
 
 
@@ -31,21 +35,10 @@ def _add_to_items(s, bias):  # type: ignore[no-untyped-def]
             s[j, b] += bias[j]
 
 
-def all_scores(h: Array, table: Array, bias: Array, memory: Array) -> Array:
-    """`functional.scores.all_scores`, so many items at a time that the bias meets a warm cache."""
-    P, N = len(h), len(table)
-    s = memory[: N * P].reshape(N, P)
-    for i in range(0, N, WARM):
-        part = s[i : i + WARM]
-        np.matmul(table[i : i + WARM], h.T, out=part)
-        _add_to_items(part, bias[i : i + WARM])
-    return s.T
-
-
 def rank_counts(scores: Array, at_target: Array) -> tuple[Array, Array, Array]:
     """`functional.ranks.rank_counts`."""
     if not _item_major(scores, at_target):
-        return ranks.rank_counts.__wrapped__(scores, at_target)  # type: ignore[attr-defined, no-any-return]
+        return without_kernel(ranks.rank_counts)(scores, at_target)
     above, at_least = np.zeros((2, len(scores)), np.int32)
     squares = np.zeros(len(scores), scores.dtype)
     _rank_counts(scores.T, at_target, above, at_least, squares)
@@ -70,7 +63,7 @@ def cross_entropy(s: Array, target: Array, weight: Array | None = None) -> RowLo
         weight = np.ones(s.shape[1], s.dtype) if weight is None else weight
         if _cross_entropy(s.T, target, weight, losses, G.T, scale):
             return RowLosses(losses, G, scale)
-    return softmax.cross_entropy.__wrapped__(s, target, weight)  # type: ignore[attr-defined, no-any-return]
+    return without_kernel(softmax.cross_entropy)(s, target, weight)
 
 
 def bpr_max(s: Array, target: Array, count: Array, regularization: float) -> RowLosses:
@@ -80,7 +73,7 @@ def bpr_max(s: Array, target: Array, count: Array, regularization: float) -> Row
         G, lam = np.empty_like(s), s.dtype.type(regularization)
         if _bpr_max(s.T, target.astype(np.int32), count, lam, losses, G.T, scale):
             return RowLosses(losses, G, scale)
-    return ranking.bpr_max.__wrapped__(s, target, count, regularization)  # type: ignore[attr-defined, no-any-return]
+    return without_kernel(ranking.bpr_max)(s, target, count, regularization)
 
 
 def _item_major(s: Array, weight: Array | None) -> bool:

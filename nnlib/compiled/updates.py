@@ -1,11 +1,10 @@
 """Adagrad's update as one loop: each element of θ, G and v is read and written once."""
 
-from collections.abc import Sequence
-
 import numpy as np
 from numba import njit
 
-from nnlib.array import Array
+from nnlib.array import Array, without_kernel
+from nnlib.compiled.vectors import alike
 from nnlib.functional import updates
 
 
@@ -21,10 +20,8 @@ def adagrad(
 ) -> None:
     """`functional.updates.adagrad`."""
     arrays = (theta, g, G) if v is None else (theta, g, G, v)
-    if not _alike(arrays):
-        updates.adagrad.__wrapped__(  # type: ignore[attr-defined]
-            theta, g, G, v, lr=lr, momentum=momentum, eps=eps
-        )
+    if not alike(*arrays):
+        without_kernel(updates.adagrad)(theta, g, G, v, lr=lr, momentum=momentum, eps=eps)
         return
     if v is None:
         _whole(theta, g, G, lr, eps)
@@ -46,8 +43,8 @@ def adagrad_rows(
 ) -> None:
     """`functional.updates.adagrad_rows`; needs no rows looked up, for it changes them in place."""
     arrays = (theta, g, G) if v is None else (theta, g, G, v)
-    if not _alike(arrays):
-        updates.adagrad_rows.__wrapped__(  # type: ignore[attr-defined]
+    if not alike(*arrays):
+        without_kernel(updates.adagrad_rows)(
             theta, ids, g, G, v, lr=lr, momentum=momentum, eps=eps, looked_up=looked_up
         )
         return
@@ -56,15 +53,6 @@ def adagrad_rows(
         _rows(theta, ids, g, G, lr, eps)
     else:
         _rows_with_momentum(theta, ids, g, G, rest[0], lr, momentum, eps)
-
-
-def _alike(arrays: Sequence[Array]) -> bool:
-    """Arrays that a loop can walk through: of one type and in the order of memory."""
-    dtype = arrays[0].dtype
-    for a in arrays:  # not `all(...)`, which takes a microsecond more, five times a step
-        if (a.dtype is not dtype and a.dtype != dtype) or not a.flags.c_contiguous:
-            return False
-    return True
 
 
 # Numbers come as Python's and are made to fit here, where it costs nothing; in Python it takes a

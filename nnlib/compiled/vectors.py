@@ -9,7 +9,11 @@ LOOSE = {"reassoc", "contract"}  # a sum in any order, multiply and add as one
 
 def alike(*arrays: Array) -> bool:
     """Whether a kernel can take them: one type, in the order of memory."""
-    return all(a.dtype == arrays[0].dtype and a.flags.c_contiguous for a in arrays)
+    dtype = arrays[0].dtype
+    for a in arrays:  # noqa: SIM110, all(…) takes a microsecond more, five times a step
+        if a.dtype != dtype or not a.flags.c_contiguous:
+            return False
+    return True
 
 
 @njit(cache=True, nogil=True, fastmath=LOOSE)

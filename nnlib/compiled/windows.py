@@ -8,7 +8,7 @@ their references to rounding and not bit for bit.
 import numpy as np
 from numba import njit
 
-from nnlib.array import Array
+from nnlib.array import Array, without_kernel
 from nnlib.compiled.vectors import LOOSE, add, alike, dot
 from nnlib.functional import bands
 
@@ -30,7 +30,7 @@ def window_dots_backward(
 def window_sums(x: Array, left: Array, right: Array, scale: Array) -> Array:
     """`functional.bands.window_sums`."""
     if not alike(x, scale):
-        return bands.window_sums.__wrapped__(x, left, right, scale)  # type: ignore[attr-defined]
+        return without_kernel(bands.window_sums)(x, left, right, scale)
     h = np.empty((len(left), x.shape[1]), x.dtype)
     _window_sums(x, left, right, scale, h)
     return h
@@ -39,9 +39,7 @@ def window_sums(x: Array, left: Array, right: Array, scale: Array) -> Array:
 def window_sums_backward(dh: Array, left: Array, right: Array, scale: Array, window: int) -> Array:
     """`functional.bands.window_sums_backward`."""
     if not alike(dh, scale):
-        return bands.window_sums_backward.__wrapped__(  # type: ignore[attr-defined]
-            dh, left, right, scale, window
-        )
+        return without_kernel(bands.window_sums_backward)(dh, left, right, scale, window)
     dx = np.empty((len(dh) + 2 * window, dh.shape[1]), dh.dtype)
     _window_sums_backward(dh, left, right, scale, window, dx)
     return dx

@@ -7,7 +7,7 @@ bit for bit.
 import numpy as np
 from numba import njit
 
-from nnlib.array import Array
+from nnlib.array import Array, without_kernel
 from nnlib.compiled.vectors import LOOSE, add, alike, dot
 from nnlib.functional import sparse_products
 
@@ -17,17 +17,13 @@ def add_scaled_rows(table: Array, ids: Array, values: Array, scale: Array, scrat
     if alike(table, values, scale):
         _add_scaled_rows(table, ids, values, scale)
     else:
-        sparse_products.add_scaled_rows.__wrapped__(  # type: ignore[attr-defined]
-            table, ids, values, scale, scratch
-        )
+        without_kernel(sparse_products.add_scaled_rows)(table, ids, values, scale, scratch)
 
 
 def sampled_product(x: Array, row: Array, y: Array, index: Array) -> Array:
     """`functional.sparse_products.sampled_product`."""
     if not alike(x, y):
-        return sparse_products.sampled_product.__wrapped__(  # type: ignore[attr-defined]
-            x, row, y, index
-        )
+        return without_kernel(sparse_products.sampled_product)(x, row, y, index)
     a = np.empty(len(row), x.dtype)
     _sampled_product(x, row, y, index, a)
     return a
@@ -36,9 +32,7 @@ def sampled_product(x: Array, row: Array, y: Array, index: Array) -> Array:
 def sparse_product(g: Array, index: Array, offsets: Array, x: Array) -> Array:
     """`functional.sparse_products.sparse_product`."""
     if not alike(g, x):
-        return sparse_products.sparse_product.__wrapped__(  # type: ignore[attr-defined]
-            g, index, offsets, x
-        )
+        return without_kernel(sparse_products.sparse_product)(g, index, offsets, x)
     y = np.zeros((len(offsets) - 1, x.shape[1]), x.dtype)
     _sparse_product(g, index, offsets, x, y)
     return y
@@ -47,9 +41,7 @@ def sparse_product(g: Array, index: Array, offsets: Array, x: Array) -> Array:
 def transposed_product(g: Array, index: Array, offsets: Array, x: Array, n_rows: int) -> Array:
     """`functional.sparse_products.transposed_product`."""
     if not alike(g, x):
-        return sparse_products.transposed_product.__wrapped__(  # type: ignore[attr-defined]
-            g, index, offsets, x, n_rows
-        )
+        return without_kernel(sparse_products.transposed_product)(g, index, offsets, x, n_rows)
     y = np.zeros((n_rows, x.shape[1]), x.dtype)
     _transposed_product(g, index, offsets, x, y)
     return y

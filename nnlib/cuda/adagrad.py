@@ -1,7 +1,7 @@
 """Adagrad on the GPU: one launch, each element read and written once."""
 
-from nnlib.array import Array
-from nnlib.cuda.kernel import Kernel, fits, without_kernel
+from nnlib.array import Array, without_kernel
+from nnlib.cuda.kernel import Kernel, fits
 from nnlib.functional import updates
 
 ADAGRAD = Kernel("adagrad", "adagrad")

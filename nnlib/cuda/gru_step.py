@@ -1,7 +1,7 @@
 """A GRU step on the GPU: products by a library, what is between them in one or two kernels."""
 
-from nnlib.array import Array, array_module
-from nnlib.cuda.kernel import Kernel, fits, without_kernel
+from nnlib.array import Array, array_module, without_kernel
+from nnlib.cuda.kernel import Kernel, fits
 from nnlib.functional import gru_step as reference
 from nnlib.functional.gru_step import GRUStepSaved
 from nnlib.functional.products import product

@@ -3,9 +3,8 @@
 import sys
 from collections.abc import Callable
 from functools import cache
-from inspect import unwrap
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar, cast
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -57,11 +56,6 @@ def fits(*arrays: Array | None, ids: Array | None = None) -> bool:
         and all(a.dtype == real and a.flags.c_contiguous and a.size < 2**31 for a in given)
         and (ids is None or (ids.dtype == np.int64 and ids.flags.c_contiguous))
     )
-
-
-def without_kernel(op: F) -> F:
-    """The reference that a kernel stands in for, for arrays that the kernel does not take."""
-    return cast(F, unwrap(op))
 
 
 def source(file: str) -> str:

@@ -1,7 +1,7 @@
 """Losses of rows of scores on the GPU, a block of threads to a row."""
 
-from nnlib.array import Array, array_module
-from nnlib.cuda.kernel import Kernel, fits, without_kernel
+from nnlib.array import Array, array_module, without_kernel
+from nnlib.cuda.kernel import Kernel, fits
 from nnlib.functional import ranking, softmax
 from nnlib.functional.softmax import RowLosses
 

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from nnlib.array import Array, array_module
-from nnlib.cuda.kernel import Kernel, fits, without_kernel
+from nnlib.array import Array, array_module, without_kernel
+from nnlib.cuda.kernel import Kernel, fits
 from nnlib.functional import fixed_shapes
 from nnlib.functional import rows as reference
 

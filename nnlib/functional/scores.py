@@ -1,29 +1,20 @@
 """Scores of items: inner products of states with rows of a table."""
 
-from nnlib.array import Array, array_module, fusable
+from nnlib.array import Array, fusable
 from nnlib.functional.products import product
 
 
 @fusable
-def item_scores(h: Array, rows: Array, bias: Array) -> Array:
-    """s = h rowsᵀ + bias, the inner product of every state with every item.
+def item_scores(h: Array, rows: Array, bias: Array, memory: Array | None = None) -> Array:
+    """s = h rowsᵀ + bias.
 
     Shapes
-        h (B, H) · rows (U, H) · bias (U,) → s (B, U), in memory as its maker finds fastest
+        h (B, H) · rows (U, H) · bias (U,) · memory (≥ B U,) → s (B, U), in memory as its maker
+        finds fastest
+    Arguments
+        memory: of the caller's, used again and again, where all items are scored; None: new
     """
-    s = product(h, rows.T)
-    s += bias
-    return s
-
-
-@fusable
-def all_scores(h: Array, table: Array, bias: Array, memory: Array) -> Array:
-    """s = h tableᵀ + bias: all items, in memory of the caller's that is used again and again.
-
-    Shapes
-        h (P, H) · table (N, H) · bias (N,) · memory (≥ P N,) → s (P, N), as `item_scores`
-    """
-    P, N = len(h), len(table)
-    s = array_module(h).matmul(h, table.T, out=memory[: P * N].reshape(P, N))
+    B, U = len(h), len(rows)
+    s = product(h, rows.T, None if memory is None else memory[: B * U].reshape(B, U))
     s += bias
     return s

@@ -71,21 +71,12 @@ def adagrad(
     (3) θ ← θ + u                           v is None
     (4) v ← μ v + u,  θ ← θ + v             otherwise
     """
-    rule = partial(_adagrad, lr=lr, momentum=momentum, eps=eps)
+    rule = partial(_adagrad, lr, momentum, eps)
     update_whole(rule, theta, g, *((G,) if v is None else (G, v)))
 
 
-def _adagrad(
-    theta: Array,
-    g: Array,
-    G: Array,
-    v: Array | None = None,
-    *,
-    lr: float,
-    momentum: float,
-    eps: float,
-) -> None:
-    xp = array_module(g)
+def _adagrad(lr: float, momentum: float, eps: float, theta: Array, g: Array, *slots: Array) -> None:
+    xp, G = array_module(g), slots[0]
     u = xp.square(g)  # one temporary, used again and again, which saves passes over memory
     G += u  # (1)
     xp.sqrt(G, out=u)  # (2)
@@ -93,9 +84,10 @@ def _adagrad(
         u += eps
     xp.divide(g, u, out=u)
     u *= lr  # −u of (2)
-    if v is None:
+    if len(slots) == 1:
         theta -= u  # (3)
     else:
+        v = slots[1]
         v *= momentum  # (4)
         v -= u
         theta += v
@@ -115,7 +107,7 @@ def adagrad_rows(
     looked_up: Array | None = None,
 ) -> None:
     """`adagrad` on the rows `ids` of θ, G and v; shapes as in `update_rows`."""
-    rule = partial(_adagrad, lr=lr, momentum=momentum, eps=eps)
+    rule = partial(_adagrad, lr, momentum, eps)
     slots = (G,) if v is None else (G, v)
     update_rows(rule, theta, ids, g, *slots, looked_up=looked_up)
 

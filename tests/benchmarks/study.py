@@ -220,6 +220,7 @@ def tables(rows: Rows, n_best: dict[str, int]) -> Iterator[str]:
         name = f"GRU4Rec, {m}, {n} samples" if m in LOSSES else m
         cells = (cell(rows.of(part, m, n), k) for part in ("rsc15", "globo") for k in (0, 1))
         yield f"| {name} | " + " | ".join(cells) + " |"
+    yield f"\nCPU minutes of all fits: {sum(r.seconds for r in rows.rows) / 60:.0f}"
     for part in ("rsc15", "globo"):
         r = best(rows.of(part))
         yield f"\nstandard errors of the test set, {part}: {r.recall_error}, {r.mrr_error}"

@@ -7,7 +7,7 @@ import numpy as np
 from nnlib.array import Array, Device, array_module, to_device
 from nnlib.data import Histories
 from nnlib.data.batches import session_parallel
-from nnlib.functional.scores import all_scores
+from nnlib.functional.scores import item_scores
 from nnlib.models.session.gru4rec_network import GRU4RecNetwork
 
 LANES = 512  # sessions that are read side by side
@@ -31,11 +31,10 @@ def score_events(
     net: GRU4RecNetwork, rows: Histories, device: Device, block: int | None, wanted: Array | None
 ) -> Iterator[tuple[Array, Array]]:
     """`GRU4Rec.score_events`, every row read once, many of them side by side."""
-    xp = array_module(net.W.value)
     W, b = net.W.value, net.b.value
     if block is None:  # scores and table equally large: each is read once for a block
         block = min(LANES, max(128, 1 << (W.shape[1] - 1).bit_length()))
-    memory = xp.empty(block * len(W), W.dtype)
+    memory = array_module(W).empty(block * len(W), W.dtype)
     states = net.start(0)
     for at, carried in session_parallel(rows, LANES):
         item = to_device(rows.items[at], device)
@@ -46,4 +45,4 @@ def score_events(
             at, h = at[keep], h[to_device(keep, device)]
         for i in range(0, len(at), block):
             part = at[i : i + block]
-            yield part, all_scores(h[i : i + block], W, b, memory)
+            yield part, item_scores(h[i : i + block], W, b, memory)
