@@ -58,10 +58,10 @@ def compiled_kernels() -> Iterator[None]:
             gru_step_after_backward=gru_step.gru_step_after_backward,
             gru_step_before=gru_step.gru_step_before,
             gru_step_before_backward=gru_step.gru_step_before_backward,
+            item_rank_counts=row_losses.item_rank_counts,
             item_scores=row_losses.item_scores,
             lstm_sequence=lstm_sequence.lstm_sequence,
             lstm_sequence_backward=lstm_sequence.lstm_sequence_backward,
-            rank_counts=row_losses.rank_counts,
             **windows.KERNELS,
             **word2vec.KERNELS,
         )

@@ -35,24 +35,43 @@ def _add_to_items(s, bias):  # type: ignore[no-untyped-def]
             s[j, b] += bias[j]
 
 
-def rank_counts(scores: Array, at_target: Array) -> tuple[Array, Array, Array]:
-    """`functional.ranks.rank_counts`."""
-    if not _item_major(scores, at_target):
-        return without_kernel(ranks.rank_counts)(scores, at_target)
-    above, at_least = np.zeros((2, len(scores)), np.int32)
-    squares = np.zeros(len(scores), scores.dtype)
-    _rank_counts(scores.T, at_target, above, at_least, squares)
+def item_rank_counts(
+    h: Array, rows: Array, bias: Array, target: Array, memory: Array | None = None
+) -> tuple[Array, Array, Array]:
+    """`functional.ranks.item_rank_counts`, of which scores of some items at a time are kept.
+
+    The scores of the targets come from a product of their own.  It may round differently than that
+    for all items, as two items' places in one product may, so that the target is not compared with
+    itself.
+    """
+    if h.dtype != np.float32 or rows.dtype != h.dtype:
+        return without_kernel(ranks.item_rank_counts)(h, rows, bias, target, memory)
+    P, n_tiles = len(h), -(-len(rows) // WARM)
+    size = -(-len(rows) // n_tiles)  # tiles alike, for a product of a few rows rounds differently
+    at_target = np.matmul(rows[target], h.T).diagonal() + bias[target]
+    (above, at_least), squares = np.zeros((2, P), np.int32), np.zeros(P, h.dtype)
+    s = np.empty((size, P), h.dtype)
+    for i in range(0, len(rows), size):
+        part, place = s[: len(rows) - i], target - i
+        np.matmul(rows[i : i + size], h.T, out=part)
+        _rank_counts(part, bias[i : i + size], place, at_target, above, at_least, squares)
     return above.astype(np.int64), at_least.astype(np.int64), squares
 
 
 @vectorised
-def _rank_counts(s, at_target, above, at_least, squares):  # type: ignore[no-untyped-def]
-    N, P = s.shape
-    for j in range(N):
+def _rank_counts(s, bias, place, at_target, above, at_least, squares):  # type: ignore[no-untyped-def]
+    U, P = s.shape
+    for j in range(U):
         for p in range(P):
-            above[p] += s[j, p] > at_target[p]
-            at_least[p] += s[j, p] >= at_target[p]
-            squares[p] += s[j, p] * s[j, p]
+            x = s[j, p] + bias[j]
+            above[p] += x > at_target[p]
+            at_least[p] += x >= at_target[p]
+            squares[p] += x * x
+    for p in range(P):
+        if 0 <= place[p] < U:
+            x = s[place[p], p] + bias[place[p]]
+            above[p] -= x > at_target[p]
+            at_least[p] += x < at_target[p]
 
 
 def cross_entropy(s: Array, target: Array, weight: Array | None = None) -> RowLosses:

@@ -3,11 +3,24 @@
 import numpy as np
 
 from nnlib.array import Array, array_module, fusable
+from nnlib.functional.scores import item_scores
 
 GPU_TILE = 1 << 24  # comparisons at a time on the GPU, one byte each
 
 
 @fusable
+def item_rank_counts(
+    h: Array, rows: Array, bias: Array, target: Array, memory: Array | None = None
+) -> tuple[Array, Array, Array]:
+    """`rank_counts` of `item_scores(h, rows, bias)` and the scores of the targets among them.
+
+    Shapes
+        h (P, H) · rows (N, H) · bias (N,) · target (P,) int · memory (≥ P N,)
+    """
+    scores = item_scores(h, rows, bias, memory)
+    return rank_counts(scores, scores[array_module(h).arange(len(h)), target])
+
+
 def rank_counts(scores: Array, at_target: Array) -> tuple[Array, Array, Array]:
     """How many scores of a row are above the target's, how many not below, and Σ_j s_pj².
 

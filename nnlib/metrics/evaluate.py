@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nnlib.array import Array, array_module, to_host
+from nnlib.array import Array
 from nnlib.compiled import compiled_kernels
-from nnlib.metrics.ranking import Ties, check_ties, hits, rank_bounds, reciprocals
+from nnlib.metrics.ranking import Ties, check_ties, hits, reciprocals
 
 if TYPE_CHECKING:  # models import metrics, not the other way round
     from nnlib.data import Interactions
@@ -68,11 +68,9 @@ def evaluate(
     standard = np.zeros(len(sessions.items), np.int64)
     conservative = np.zeros_like(standard)
     visits = np.zeros_like(standard)
-    options = {} if block is None else {"block": block}
     with compiled_kernels():
-        for _, at, scores in model.walk(sessions, **options):
-            target = array_module(scores).asarray(sessions.items[at + 1])
-            standard[at], conservative[at] = map(to_host, rank_bounds(scores, target))
+        for at, best, worst in model.walk_ranks(sessions, block):
+            standard[at], conservative[at] = best, worst
             np.add.at(visits, at, 1)
     if visits.sum() != len(points) or not (visits[points] == 1).all():
         raise RuntimeError(

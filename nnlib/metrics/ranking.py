@@ -13,7 +13,8 @@ from typing import Literal, TypeAlias, get_args
 import numpy as np
 
 from nnlib.array import Array, array_module
-from nnlib.functional.ranks import rank_counts
+from nnlib.functional.ranks import item_rank_counts, rank_counts
+from nnlib.functional.scores import item_scores
 
 Ties: TypeAlias = Literal["standard", "conservative", "median"]
 
@@ -48,6 +49,21 @@ def rank_bounds(scores: Array, target: Array) -> tuple[Array, Array]:
     if not bool(xp.isfinite(squares).all()):
         _check_finite(scores)
     return above + 1, at_least  # the target itself is the + 1 of the latter
+
+
+def item_rank_bounds(
+    h: Array, rows: Array, bias: Array, target: Array, memory: Array | None = None
+) -> tuple[Array, Array]:
+    """`rank_bounds` of the scores h rowsᵀ + bias, which need not be there all at a time.
+
+    Shapes
+        h (P, H) · rows (N, H) · bias (N,) · target (P,) int · memory (≥ P N,)
+    """
+    with np.errstate(over="ignore", invalid="ignore"):
+        above, at_least, squares = item_rank_counts(h, rows, bias, target, memory)
+    if not bool(array_module(h).isfinite(squares).all()):
+        return rank_bounds(item_scores(h, rows, bias, memory), target)  # which says where
+    return above + 1, at_least
 
 
 def recall_at(rank: Array, k: int) -> float:

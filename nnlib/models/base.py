@@ -9,9 +9,10 @@ from typing import Any, Self
 
 import numpy as np
 
-from nnlib.array import Array, to_device
+from nnlib.array import Array, array_module, to_device, to_host
 from nnlib.data import DataError, Histories, Interactions
 from nnlib.layer import Layer
+from nnlib.metrics.ranking import rank_bounds
 from nnlib.storage import read_arrays, write_arrays
 
 FORMAT = 1  # of saved models
@@ -53,6 +54,22 @@ class Recommender:
         for i in range(0, len(at), block):
             part = slice(i, i + block)
             yield row[part], at[part], self.scores(sessions.prefixes(row[part], at[part]))
+
+    def walk_ranks(
+        self, sessions: Histories, block: int | None = None
+    ) -> Iterator[tuple[Array, Array, Array]]:
+        """The ranks of the targets of `walk`: yields (at, best, worst), as ties are counted.
+
+        A model that can rank without having all scores of a block at a time overrides this.
+
+        Shapes
+            at, best, worst (P,) int, on the host
+        """
+        options = {} if block is None else {"block": block}
+        for _, at, scores in self.walk(sessions, **options):
+            target = array_module(scores).asarray(sessions.items[at + 1])
+            best, worst = rank_bounds(scores, target)
+            yield at, to_host(best), to_host(worst)
 
     def similarity(self, item: int) -> Array:
         """How alike all items are to the item of this code, (N,): here, its followers' scores."""

@@ -211,9 +211,9 @@ def evaluation(options: argparse.Namespace) -> None:
 
     torch.set_num_threads(THREADS)
     print(f"{'hidden':>7}{'items':>8}{'author/s':>10}{'ours/s':>9}{'ratio':>7}")
-    for hidden in (100, 512):
-        log = click_log(60, 512, seed=1)
-        train, test = interactions(log), {k: v[:-N_ITEMS][:12_000] for k, v in log.items()}
+    for hidden, n_items in ((100, N_ITEMS), (100, 17_000), (512, N_ITEMS)):
+        log = click_log(60, 512, seed=1, n_items=n_items)
+        train, test = interactions(log), {k: v[:-n_items][:12_000] for k, v in log.items()}
         config = dict(CONFIGS["d"], layers=[hidden])
         theirs = author.GRU4Rec(**{"logq": 0.0, **config}, n_epochs=0, device=torch.device("cpu"))
         with contextlib.redirect_stdout(io.StringIO()):

@@ -124,19 +124,35 @@ def test_item_scores(dtype: type, mine: bool) -> None:
     assert found.flags.f_contiguous
 
 
-@pytest.mark.parametrize("order", ["C", "F"])
-def test_rank_counts_are_exact(order: Any) -> None:
-    rng = np.random.default_rng(0)
-    s = np.array(rng.integers(-9, 9, (7, 300)), np.float32, order=order)  # many ties
-    at_target = s[np.arange(7), rng.integers(300, size=7)]
-    expected = ranks.rank_counts.__wrapped__(s, at_target)
-    for x, y in zip(compiled("rank_counts")(s, at_target), expected, strict=True):
+def test_item_rank_counts() -> None:
+    """Of small whole numbers, whose sums are exact and often equal, in several tiles."""
+    rng, n = np.random.default_rng(0), 2 * row_losses.WARM + 9
+    h, rows, bias = (rng.integers(-2, 3, shape).astype(np.float32) for shape in ((7, 5), (n, 5), n))
+    target = rng.integers(n, size=7)
+    expected = ranks.item_rank_counts.__wrapped__(h, rows, bias, target)
+    assert (expected[1] > expected[0] + 1).all()
+    for x, y in zip(
+        by_kernel(ranks.item_rank_counts, h, rows, bias, target), expected, strict=True
+    ):
         assert x.dtype == y.dtype
         np.testing.assert_array_equal(x, y)
-    s[2, 5] = np.nan
-    with np.errstate(invalid="ignore"):
-        squares = compiled("rank_counts")(s, at_target)[2]
+    wide = [a.astype(np.float64) for a in (h, rows, bias)]
+    for x, y in zip(compiled("item_rank_counts")(*wide, target), expected, strict=True):
+        np.testing.assert_array_equal(x, y)
+    h[2, 3] = np.nan
+    squares = by_kernel(ranks.item_rank_counts, h, rows, bias, target)[2]
     assert np.isnan(squares).tolist() == [i == 2 for i in range(7)]
+
+
+@pytest.mark.parametrize("side", [-np.inf, 0, np.inf])
+def test_a_target_whose_two_products_were_rounded_differently_is_its_own_equal(side: float) -> None:
+    s = np.arange(12, dtype=np.float32).reshape(6, 2)
+    place = np.array([2, -1])  # of the second row's target in a tile before this one
+    at_target = np.array([np.nextafter(s[2, 0], np.float32(side)) if side else s[2, 0], 99], "f4")
+    (above, at_least), squares = np.zeros((2, 2), np.int32), np.zeros(2, np.float32)
+    row_losses._rank_counts(s, np.zeros(6, "f4"), place, at_target, above, at_least, squares)
+    assert above.tolist() == [3, 0]
+    assert at_least.tolist() == [4, 0]
 
 
 @pytest.mark.parametrize("order", ["C", "F"])

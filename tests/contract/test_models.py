@@ -4,6 +4,7 @@ import importlib
 import inspect
 import pkgutil
 import warnings
+from contextlib import nullcontext
 from dataclasses import fields, is_dataclass, replace
 from functools import cache
 
@@ -12,9 +13,11 @@ import pytest
 
 import nnlib.models
 from nnlib.array import gpu_problem
+from nnlib.compiled import compiled_kernels
 from nnlib.data import DataError, Histories, Interactions
 from nnlib.data.synthetic import HMMClicks
 from nnlib.metrics import evaluate
+from nnlib.metrics.ranking import rank_bounds
 from nnlib.models import load_model
 from nnlib.models.base import NotFittedError, Recommender
 
@@ -161,6 +164,21 @@ def test_walk_is_scores_of_all_prefixes(name):
         np.testing.assert_allclose(scores, expected, rtol=1e-4, atol=1e-5)
         points |= set(zip(row.tolist(), at.tolist(), strict=True))
     assert len(points) == (sessions.lengths - 1).sum()
+
+
+@names
+@pytest.mark.parametrize("with_kernels", [False, True])
+def test_walk_ranks_are_those_of_the_scores(name, with_kernels):
+    model = fitted(name)
+    sessions = world()[1].in_items_of(world()[0].item_ids)[0].histories()
+    with compiled_kernels() if with_kernels else nullcontext():
+        blocks = [zip(*part, strict=True) for part in model.walk_ranks(sessions)]
+    found = {int(at): (best, worst) for block in blocks for at, best, worst in block}
+    expected = {}
+    for _, at, scores in model.walk(sessions):
+        bounds = rank_bounds(scores, sessions.items[at + 1])
+        expected |= {int(a): (b, w) for a, b, w in zip(at, *bounds, strict=True)}
+    assert found == expected
 
 
 @names

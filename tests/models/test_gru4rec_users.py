@@ -12,6 +12,7 @@ from nnlib.data.synthetic import HMMClicks
 from nnlib.data.user_sessions import user_sessions
 from nnlib.metrics import evaluate
 from nnlib.metrics.evaluate import difference
+from nnlib.metrics.ranking import rank_bounds
 from nnlib.models import GRU4Rec, WarmStart
 
 
@@ -86,6 +87,12 @@ def test_warm_start_reads_what_came_before_and_nothing_else():
             np.testing.assert_allclose(got, expected, atol=1e-5)
             at_most += 1
     assert at_most == (sessions.lengths - 1).sum()
+    (row, at, scores), (at_of_ranks, *found) = (
+        [np.concatenate(parts) for parts in zip(*walk(sessions), strict=True)]
+        for walk in (warm.walk, warm.walk_ranks)
+    )
+    np.testing.assert_array_equal(at_of_ranks, at)
+    np.testing.assert_array_equal(found, rank_bounds(scores, sessions.items[at + 1]))
     with pytest.raises(ValueError, match="not the sessions"):
         next(warm.walk(train.histories()))
 

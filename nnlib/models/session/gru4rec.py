@@ -18,7 +18,7 @@ from nnlib.models.session.gru4rec_bptt import Step, back_through_time
 from nnlib.models.session.gru4rec_graph import graph_steps
 from nnlib.models.session.gru4rec_loss import Loss, score_block_loss
 from nnlib.models.session.gru4rec_network import GRU4RecNetwork, Objective
-from nnlib.models.session.gru4rec_reading import score_events, states_after
+from nnlib.models.session.gru4rec_reading import rank_events, score_events, states_after
 from nnlib.models.session.gru4rec_session import LiveSession
 from nnlib.models.session.gru4rec_settings import check_settings
 from nnlib.models.session.gru4rec_start import take_over, with_items_of
@@ -206,6 +206,13 @@ class GRU4Rec(Recommender):
         for at, scores in self.score_events(sessions, block):
             yield session_of[at], at, scores
 
+    def walk_ranks(
+        self, sessions: Histories, block: int | None = None
+    ) -> Iterator[tuple[Array, Array, Array]]:
+        if type(self).walk is not GRU4Rec.walk:  # whose scores are its own
+            return super().walk_ranks(sessions, block)
+        return self.rank_events(sessions, block)
+
     def score_events(
         self, rows: Histories, block: int | None = None, wanted: Array | None = None
     ) -> Iterator[tuple[Array, Array]]:
@@ -215,10 +222,17 @@ class GRU4Rec(Recommender):
             wanted (E,) bool · at (P,) int, P ≤ block · scores (P, N), valid until the next are
             asked for
         Arguments
-            block: None: about as many points as W has columns, 128, 256 or 512
+            block: None: as fits the number of columns of W, 256 or 512 points
         """
         self._check_fitted()
         return score_events(self.net_, rows, self.device, block, wanted)
+
+    def rank_events(
+        self, rows: Histories, block: int | None = None, wanted: Array | None = None
+    ) -> Iterator[tuple[Array, Array, Array]]:
+        """(at, best, worst) rank of the item that follows the events of `score_events`."""
+        self._check_fitted()
+        return rank_events(self.net_, rows, self.device, block, wanted)
 
     def similarity(self, item: int) -> Array:
         """Cosine of the output rows W of the items, (N,)."""

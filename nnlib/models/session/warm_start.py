@@ -55,6 +55,20 @@ class WarmStart(Recommender):
         Raises
             ValueError: `sessions` are not those of the test log.
         """
+        session_of, at_test, wanted = self._points(sessions)
+        for at, scores in self.model.score_events(self.rows, block, wanted):
+            yield session_of[at_test[at]], at_test[at], scores
+
+    def walk_ranks(
+        self, sessions: Histories, block: int | None = None
+    ) -> Iterator[tuple[Array, Array, Array]]:
+        _, at_test, wanted = self._points(sessions)
+        for at, best, worst in self.model.rank_events(self.rows, block, wanted):
+            yield at_test[at], best, worst
+
+    def _points(self, sessions: Histories) -> tuple[Array, Array, Array]:
+        """Of every event of the test log its session, of every event of the rows that of the log
+        and whether it is a point."""
         if not np.array_equal(sessions.items, self.test.item):
             raise ValueError("these are not the sessions of the test log given before")
         session_of = np.full(len(sessions.items), -1)
@@ -63,5 +77,4 @@ class WarmStart(Recommender):
         at_test = self.event - self.first
         wanted = self.inside & (at_test >= 0)
         wanted[wanted] = session_of[at_test[wanted]] >= 0
-        for at, scores in self.model.score_events(self.rows, block, wanted):
-            yield session_of[at_test[at]], at_test[at], scores
+        return session_of, at_test, wanted
