@@ -14,7 +14,7 @@ def distinct(ids: Array, scratch: Array) -> tuple[Array, Array]:
 
 @njit(cache=True, nogil=True)
 def _distinct(ids, scratch):  # type: ignore[no-untyped-def]
-    unique, place = np.empty_like(ids), np.empty(len(ids), scratch.dtype)
+    unique, place = np.empty_like(ids), np.empty(len(ids), np.intp)
     for i in range(len(ids)):
         scratch[ids[i]] = i
     n = 0

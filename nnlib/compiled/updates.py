@@ -1,9 +1,14 @@
-"""Adagrad's update as one loop: each element of θ, G and v is read and written once."""
+"""Adagrad's update as one loop: each element of θ, G and v is read and written once.
+
+The rows of a table are somewhere in a large memory, and waiting for them takes as long as the
+arithmetic: they are asked for some rows ahead.
+"""
 
 import numpy as np
 from numba import njit
 
 from nnlib.array import Array, without_kernel
+from nnlib.compiled.prefetch import AHEAD, LINE, WIDEST, prefetch_row
 from nnlib.compiled.vectors import alike
 from nnlib.functional import updates
 
@@ -75,7 +80,11 @@ def _whole_with_momentum(theta, g, G, v, lr, momentum, eps):  # type: ignore[no-
 @njit(cache=True, nogil=True, error_model="numpy")
 def _rows(theta, ids, g, G, lr, eps):  # type: ignore[no-untyped-def]
     lr, eps = theta.dtype.type(lr), theta.dtype.type(eps)
-    for i in range(len(ids)):
+    n, width, flat_theta, flat_G = len(ids), theta.shape[1], theta.reshape(-1), G.reshape(-1)
+    for i in range(n):
+        if LINE <= width <= WIDEST and i + AHEAD < n:
+            prefetch_row(flat_theta, ids[i + AHEAD], width)
+            prefetch_row(flat_G, ids[i + AHEAD], width)
         _step(theta[ids[i]], g[i], G[ids[i]], lr, eps)
 
 
@@ -83,7 +92,13 @@ def _rows(theta, ids, g, G, lr, eps):  # type: ignore[no-untyped-def]
 def _rows_with_momentum(theta, ids, g, G, v, lr, momentum, eps):  # type: ignore[no-untyped-def]
     number = theta.dtype.type
     numbers = number(lr), number(momentum), number(eps)
-    for i in range(len(ids)):
+    n, width, flat_theta = len(ids), theta.shape[1], theta.reshape(-1)
+    flat_G, flat_v = G.reshape(-1), v.reshape(-1)
+    for i in range(n):
+        if LINE <= width <= WIDEST and i + AHEAD < n:
+            prefetch_row(flat_theta, ids[i + AHEAD], width)
+            prefetch_row(flat_G, ids[i + AHEAD], width)
+            prefetch_row(flat_v, ids[i + AHEAD], width)
         row = ids[i]
         _step_with_momentum(theta[row], g[i], G[row], v[row], *numbers)
 

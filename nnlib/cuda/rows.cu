@@ -44,14 +44,14 @@ __device__ int rank_in_block(bool flag, int *total)
 }
 
 // unique[place] = ids, in the order of the last occurrence; one block.
-extern "C" __global__ void distinct(const long long *ids, long long *scratch, long long *unique,
+extern "C" __global__ void distinct(const long long *ids, int *scratch, long long *unique,
                                     long long *place, long long *n_unique, int n)
 {
     for (int i = threadIdx.x; i < n; i += blockDim.x)
         scratch[ids[i]] = -1;
     __syncthreads();
     for (int i = threadIdx.x; i < n; i += blockDim.x)
-        atomicMax(&scratch[ids[i]], (long long)i);
+        atomicMax(&scratch[ids[i]], i);
     __syncthreads();
 
     int found = 0;
@@ -67,7 +67,7 @@ extern "C" __global__ void distinct(const long long *ids, long long *scratch, lo
     }
     __syncthreads();
     for (int i = threadIdx.x; i < n; i += blockDim.x) {
-        long long owner = scratch[ids[i]];
+        int owner = scratch[ids[i]];
         if (owner != i)
             place[i] = place[owner];
     }

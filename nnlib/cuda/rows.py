@@ -49,7 +49,8 @@ def coalesce_padded(ids: Array, values: Array) -> tuple[Array, Array]:
 
 
 def _one_block(ids: Array, scratch: Array) -> bool:
-    return ids.dtype == scratch.dtype == np.int64 and len(ids) <= ONE_BLOCK
+    right = ids.dtype == np.int64 and scratch.dtype == np.int32
+    return right and len(ids) <= ONE_BLOCK
 
 
 def _few(ids: Array, values: Array) -> bool:

@@ -67,7 +67,7 @@ def distinct(ids: Array, scratch: Array) -> tuple[Array, Array]:
         ids (n,) int · scratch (N,) int, any content, is overwritten → unique (u,), place (n,)
     """
     xp = array_module(ids)
-    position = xp.arange(len(ids), dtype=scratch.dtype)
+    position = xp.arange(len(ids))
     if xp is np:
         scratch[ids] = position  # one after the other, so the last one stays
     else:
@@ -75,11 +75,11 @@ def distinct(ids: Array, scratch: Array) -> tuple[Array, Array]:
 
         unsigned = f"u{scratch.itemsize}"  # CUDA's atomic maximum, as CuPy has it, takes no int64
         scratch[ids] = 0
-        cupyx.scatter_max(scratch.view(unsigned), ids, position.view(unsigned))
+        cupyx.scatter_max(scratch.view(unsigned), ids, position.astype(unsigned))
     owner = scratch.take(ids)
     survivor = xp.flatnonzero(owner == position)
     rank = position  # of the survivors; the other entries are never read
-    rank[survivor] = xp.arange(len(survivor), dtype=scratch.dtype)
+    rank[survivor] = xp.arange(len(survivor))
     return ids.take(survivor), rank.take(owner)
 
 

@@ -102,7 +102,7 @@ def kernels(options: argparse.Namespace) -> None:
     target, count = put(rng.integers(U, size=B)), put(np.ones(U, np.float32))
     theta, G, v, g = draw(N, H), put(np.ones((N, H), np.float32)), draw(N, H), draw(U, H)
     ids, values = put(rng.integers(N, size=B)), draw(B, H)
-    some, scratch = put(rng.permutation(N)[:U]), put(np.zeros(N, np.intp))
+    some, scratch = put(rng.permutation(N)[:U]), put(np.zeros(N, np.int32))
     settings = {"lr": 0.05, "momentum": 0.2, "eps": 0.0}
     _, saved = gru_step.gru_step_after(a, h, W, b_h)
     BH, BU, UH = B * H, B * U, U * H

@@ -122,7 +122,7 @@ def test_coalesce(n: int, size: int, dtype: Any, kernels: Any) -> None:
 @pytest.mark.parametrize("size", [1, 20, 10**4])
 def test_distinct(n: int, size: int, kernels: Any) -> None:
     ids = np.random.default_rng(n).integers(size, size=n)
-    (expected, _), (mine, _) = both(rows.distinct, ids, np.full(size, 7))
+    (expected, _), (mine, _) = both(rows.distinct, ids, np.full(size, 7, np.int32))
     close(expected, mine)
     assert kernels.launches == ["distinct"]
 
@@ -131,7 +131,7 @@ def test_distinct(n: int, size: int, kernels: Any) -> None:
 def test_padded_rows(n: int, kernels: Any, device: Any) -> None:
     rng = np.random.default_rng(n)
     ids, values = rng.integers(max(1, n // 2), size=n), rng.normal(size=(n, 3))
-    (expected, _), (mine, _) = both(fixed_shapes.distinct_padded, ids, np.full(n, 7))
+    (expected, _), (mine, _) = both(fixed_shapes.distinct_padded, ids, np.full(n, 7, np.int32))
     close(expected, mine)
     (expected, _), (mine, _) = both(fixed_shapes.coalesce_padded, ids, values)
     np.testing.assert_array_equal(to_host(mine[0]), expected[0])

@@ -137,9 +137,9 @@ def test_rows(n: int, size: int, device: Any) -> None:
     for mine, expected in zip(
         (
             *(rows.coalesce(*on(ids, values)) if n else ()),
-            *rows.distinct(*on(ids, np.zeros(size, int))),
+            *rows.distinct(*on(ids, np.zeros(size, np.int32))),
         ),
-        (*(rows.coalesce(ids, values) if n else ()), *rows.distinct(ids, np.zeros(size, int))),
+        (*(rows.coalesce(ids, values) if n else ()), *rows.distinct(ids, np.zeros(size, np.int32))),
         strict=True,
     ):
         np.testing.assert_allclose(to_host(mine), expected, 1e-12)

@@ -117,7 +117,7 @@ class GRU4RecNetwork(Layer):
         if n_in is None:
             self.drop_hidden[0] = Dropout(dropout_embed)
         self.shared, self.through_time = embedding == "shared", through_time
-        self.scratch = np.zeros(n_items, np.intp)  # of `distinct`
+        self.scratch = np.zeros(n_items, np.int32)  # of `distinct`
 
     def block(
         self, item: Array, target: Array, negative: Array, padded: bool = False

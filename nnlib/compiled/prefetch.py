@@ -1,0 +1,40 @@
+"""Asking for rows of a table before they are needed, so that waiting for memory overlaps with work."""
+
+from typing import Any
+
+import numpy as np
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
+
+AHEAD = 4  # rows between asking and needing
+LINE = 16  # float32 in a cache line of 64 bytes
+WIDEST = 128  # the lines of wider rows the processor itself asks for in time
+
+
+@njit(cache=True, nogil=True)
+def prefetch_row(flat, row, width):  # type: ignore[no-untyped-def]
+    """Bring row `row` of a table, flattened, that is `width` ≥ 1 wide into the cache.
+
+    For reading, even if it will be written: asking for a line to write to it waits for others.
+    """
+    start = np.intp(row) * width
+    for j in range(0, width, LINE):
+        _prefetch(flat, start + j)
+    _prefetch(flat, start + width - 1)  # rows do not begin where lines do
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def _prefetch(_: Any, array: Any, index: Any) -> Any:
+    """The processor's instruction, which Numba has no name for."""
+
+    def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
+        byte, i32 = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [byte, i32, i32, i32])
+        instruction = builder.module.declare_intrinsic("llvm.prefetch", [byte], kind)
+        address = builder.bitcast(builder.gep(data, [arguments[1]]), byte)
+        builder.call(instruction, [address, i32(0), i32(3), i32(1)])  # read, keep, data
+        return context.get_dummy_value()
+
+    return types.void(array, index), code
