@@ -1,4 +1,4 @@
-"""Asking for rows of a table before they are needed, so that waiting for memory overlaps with work."""
+"""Asking for rows of a table before they are needed, so that memory works while we do."""
 
 from typing import Any
 
@@ -24,9 +24,8 @@ def prefetch_row(flat, row, width):  # type: ignore[no-untyped-def]
     _prefetch(flat, start + width - 1)  # rows do not begin where lines do
 
 
-@intrinsic  # type: ignore[untyped-decorator]
-def _prefetch(_: Any, array: Any, index: Any) -> Any:
-    """The processor's instruction, which Numba has no name for."""
+def _instruction(_: Any, array: Any, index: Any) -> Any:
+    """The processor's prefetch of a cache line, which Numba has no name for."""
 
     def code(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         data = context.make_array(signature.args[0])(context, builder, arguments[0]).data
@@ -38,3 +37,6 @@ def _prefetch(_: Any, array: Any, index: Any) -> Any:
         return context.get_dummy_value()
 
     return types.void(array, index), code
+
+
+_prefetch: Any = intrinsic(_instruction)

@@ -20,11 +20,12 @@ from nnlib.parameter import Parameter
 class GRUStep(Layer):
     """One GRU step, by default cut off from its past: back-propagation through one step only.
 
-        (1) a  = v + b                               v: the input's part, from any layer
-        (2) h' = GRU(a, h)                           functional/gru_step.py has the equations
+        (1) h' = GRU(v + b, h)                       v: the input's part, from any layer
+    functional/gru_step.py has the equations.
+
     Backward
-        ∂L/∂v = ∂L/∂a; the state h is a constant and gets no gradient, unless `through_time`:
-        then backward returns (dv, dh)
+        The state h is a constant and gets no gradient, unless `through_time`: then backward
+        returns (dv, dh)
     Shapes
         v (B, 3H) columns r | z | c · h (C, H), C ≤ B → h' (B, H)
         Row i < C continues from h[i], the other rows start from a state of zero.
@@ -54,24 +55,22 @@ class GRUStep(Layer):
         self, v: Array, h: Array, rng: np.random.Generator | None = None
     ) -> tuple[Array, Backward]:
         U, b, b_h = self.U, self.b, self.b_h
-        a = v + b.value  # (1)
-
         if b_h is None:
-            h_next, saved = gru_step_before(a, h, U.value)  # (2)
+            h_next, saved = gru_step_before(v, h, U.value, b.value)  # (1)
         else:
-            h_next, saved = gru_step_after(a, h, U.value, b_h.value)  # (2)
+            h_next, saved = gru_step_after(v, h, U.value, b.value, b_h.value)  # (1)
 
         def backward(dh_next: Array) -> Array | tuple[Array, Array]:
             if b_h is None:
-                da, dU = gru_step_before_backward(dh_next, saved)  # (2)
+                dv, dU, db = gru_step_before_backward(dh_next, saved)  # (1)
             else:
-                da, dU, db_h = gru_step_after_backward(dh_next, saved)  # (2)
+                dv, dU, db, db_h = gru_step_after_backward(dh_next, saved)  # (1)
                 b_h.accumulate(db_h)
             U.accumulate(dU)
-            b.accumulate(da.sum(axis=0))  # (1)
+            b.accumulate(db)
             if not self.through_time:
-                return da
+                return dv
             into_state = gru_step_before_into_state if b_h is None else gru_step_after_into_state
-            return da, into_state(dh_next, da, saved)  # (2)
+            return dv, into_state(dh_next, dv, saved)  # (1)
 
         return h_next, backward

@@ -98,16 +98,16 @@ def kernels(options: argparse.Namespace) -> None:
     rng = np.random.default_rng(0)
     put = lambda x: to_device(x, "cuda")
     draw = lambda *shape: put(rng.standard_normal(shape, dtype=np.float32))
-    a, h, W, b_h, s = draw(B, 3 * H), draw(B, H), draw(H, 3 * H), draw(3 * H), draw(B, U)
+    x, h, W, b, s = draw(B, 3 * H), draw(B, H), draw(H, 3 * H), draw(3 * H), draw(B, U)
     target, count = put(rng.integers(U, size=B)), put(np.ones(U, np.float32))
     theta, G, v, g = draw(N, H), put(np.ones((N, H), np.float32)), draw(N, H), draw(U, H)
     ids, values = put(rng.integers(N, size=B)), draw(B, H)
     some, scratch = put(rng.permutation(N)[:U]), put(np.zeros(N, np.int32))
     settings = {"lr": 0.05, "momentum": 0.2, "eps": 0.0}
-    _, saved = gru_step.gru_step_after(a, h, W, b_h)
+    _, saved = gru_step.gru_step_after(x, h, W, b, b)
     BH, BU, UH = B * H, B * U, U * H
     cases: list[tuple[Any, tuple[Any, ...], dict[str, float], int]] = [
-        (gru_step.gru_step_after, (a, h, W, b_h), {}, 13 * BH),  # and a product, not counted
+        (gru_step.gru_step_after, (x, h, W, b, b), {}, 13 * BH),  # and a product, not counted
         (gru_step.gru_step_after_backward, (h, saved), {}, 12 * BH),  # likewise
         (softmax.cross_entropy, (s, target, count), {}, 2 * BU),
         (ranking.bpr_max, (s, target, count, 1.0), {}, 2 * BU),

@@ -113,8 +113,9 @@ def test_coalesce(n: int, size: int, d: int, dtype: type, seed: int) -> None:
 def test_gru_steps(B: int, C: int, H: int, dtype: type, seed: int) -> None:
     rng = np.random.default_rng(seed)
     draw = lambda *shape: rng.normal(size=shape).astype(dtype)
-    a, h, U, b_h, dh = draw(B, 3 * H), draw(min(B, C), H), draw(H, 3 * H), draw(3 * H), draw(B, H)
-    for op, inputs in (("before", (a, h, U)), ("after", (a, h, U, b_h))):
+    v, h, U, dh = draw(B, 3 * H), draw(min(B, C), H), draw(H, 3 * H), draw(B, H)
+    b, b_h = draw(2, 3 * H)
+    for op, inputs in (("before", (v, h, U, b)), ("after", (v, h, U, b, b_h))):
         forward = getattr(gru_step, f"gru_step_{op}")
         h_next, saved = forward.__wrapped__(*inputs)
         mine, my_saved = compiled(forward.__name__)(*inputs)

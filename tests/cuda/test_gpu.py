@@ -31,20 +31,22 @@ def numbers(dtype: Any) -> dict[str, Any]:
     ids = rng.integers(N, size=2 * B)
     table = draw(N, H), draw(U, H), rng.random((N, H)).astype(dtype), draw(N, H)
     return {
-        "a": draw(B, 3 * H), "h": draw(C, H), "U": draw(H, 3 * H), "b_h": draw(3 * H),
-        "dh": draw(B, H), "s": draw(B, U), "target": rng.integers(U, size=B), "count": count,
-        "ids": ids, "values": draw(2 * B, H), "rows": rng.permutation(N)[:U], "table": table,
+        "v": draw(B, 3 * H), "h": draw(C, H), "U": draw(H, 3 * H), "b": draw(3 * H),
+        "b_h": draw(3 * H), "dh": draw(B, H), "s": draw(B, U), "target": rng.integers(U, size=B),
+        "count": count, "ids": ids, "values": draw(2 * B, H), "rows": rng.permutation(N)[:U],
+        "table": table,
     }  # fmt: skip
 
 
 def cases(x: dict[str, Any]) -> list[tuple[Any, tuple[Any, ...], dict[str, float]]]:
     """(operation, arguments, options); arguments that change are looked at afterwards too."""
     theta, g, G, v = x["table"]
-    _, before = gru_step.gru_step_before(x["a"], x["h"], x["U"])
-    _, after = gru_step.gru_step_after(x["a"], x["h"], x["U"], x["b_h"])
+    step = x["v"], x["h"], x["U"], x["b"]
+    _, before = gru_step.gru_step_before(*step)
+    _, after = gru_step.gru_step_after(*step, x["b_h"])
     return [
-        (gru_step.gru_step_before, (x["a"], x["h"], x["U"]), {}),
-        (gru_step.gru_step_after, (x["a"], x["h"], x["U"], x["b_h"]), {}),
+        (gru_step.gru_step_before, step, {}),
+        (gru_step.gru_step_after, (*step, x["b_h"]), {}),
         (gru_step.gru_step_before_backward, (x["dh"], before), {}),
         (gru_step.gru_step_after_backward, (x["dh"], after), {}),
         (softmax.cross_entropy, (x["s"], x["target"], x["count"]), {}),

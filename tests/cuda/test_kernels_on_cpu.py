@@ -56,10 +56,11 @@ def close(expected: Any, mine: Any, loosely: float = 1.0) -> None:
 def test_gru_steps(B: int, C: int, H: int, dtype: Any, kernels: Any) -> None:
     rng = np.random.default_rng(0)
     draw = lambda *shape: rng.normal(size=shape).astype(dtype)
-    a, h, U, b_h, dh = draw(B, 3 * H), draw(C, H), draw(H, 3 * H), draw(3 * H), draw(B, H)
+    v, h, U, dh = draw(B, 3 * H), draw(C, H), draw(H, 3 * H), draw(B, H)
+    b, b_h = draw(2, 3 * H)
     for op, back, inputs in (
-        (gru_step.gru_step_before, gru_step.gru_step_before_backward, (a, h, U)),
-        (gru_step.gru_step_after, gru_step.gru_step_after_backward, (a, h, U, b_h)),
+        (gru_step.gru_step_before, gru_step.gru_step_before_backward, (v, h, U, b)),
+        (gru_step.gru_step_after, gru_step.gru_step_after_backward, (v, h, U, b, b_h)),
     ):
         expected, mine = both(op, *inputs)
         close(expected, mine)

@@ -212,17 +212,17 @@ def _gru_step_pair(reset: str) -> Make:
     def make(rng: np.random.Generator, s: Sizes) -> Subject:
         h = rng.normal(size=(s.B // 2 + 1, s.H))
 
-        def before(a: Array, U: Array) -> tuple[Array, Backward]:
-            h_next, saved = gru_step_before(a, h.astype(a.dtype), U)
+        def before(v: Array, U: Array, b: Array) -> tuple[Array, Backward]:
+            h_next, saved = gru_step_before(v, h.astype(v.dtype), U, b)
             return h_next, lambda dh_next: gru_step_before_backward(dh_next, saved)
 
-        def after(a: Array, U: Array, b_h: Array) -> tuple[Array, Backward]:
-            h_next, saved = gru_step_after(a, h.astype(a.dtype), U, b_h)
+        def after(v: Array, U: Array, b: Array, b_h: Array) -> tuple[Array, Backward]:
+            h_next, saved = gru_step_after(v, h.astype(v.dtype), U, b, b_h)
             return h_next, lambda dh_next: gru_step_after_backward(dh_next, saved)
 
-        shapes = [(s.B, 3 * s.H), (s.H, 3 * s.H), (3 * s.H,)]
-        a, U, b_h = (rng.normal(0, 0.7, shape) for shape in shapes)
-        return Subject(after, (a, U, b_h)) if reset == "after" else Subject(before, (a, U))
+        shapes = [(s.B, 3 * s.H), (s.H, 3 * s.H), (3 * s.H,), (3 * s.H,)]
+        v, U, b, b_h = (rng.normal(0, 0.7, shape) for shape in shapes)
+        return Subject(after, (v, U, b, b_h)) if reset == "after" else Subject(before, (v, U, b))
 
     return make
 
