@@ -45,8 +45,8 @@ class Parameter:
         do not, which saves the optimizer from looking; `looked_up=value[ids]` then saves it from
         looking the rows up once more.  Both arrays are given away.
         """
-        ids = ids.ravel()
-        g = g.reshape(ids.size, *self.value.shape[1:])
+        if ids.ndim != 1 or g.ndim != self.value.ndim:
+            ids, g = ids.ravel(), g.reshape(ids.size, *self.value.shape[1:])
         self.rows.append(RowGradient(ids, g, distinct, looked_up))
 
     def dense_grad(self) -> Array:

@@ -47,6 +47,7 @@ def compiled_kernels() -> Iterator[None]:
         COMPILED.update(
             adagrad=updates.adagrad,
             adagrad_rows=updates.adagrad_rows,
+            add_rows=rows.add_rows,
             bpr_max=row_losses.bpr_max,
             coalesce=rows.coalesce,
             cross_entropy=row_losses.cross_entropy,

@@ -78,7 +78,7 @@ def gru_step_before_backward(dh_next: Array, saved: GRUStepSaved) -> tuple[Array
     h, U, gates, c, gap, q = saved
     C, H = h.shape
     da, db = np.empty((len(c), 3 * H), c.dtype), np.zeros(3 * H, c.dtype)
-    _before_z_c(dh_next, gates, c, gap, da, db)
+    _before_z_c(dh_next, gates, c, gap, da)
     _before_r(da[:C, 2 * H :] @ U[:, 2 * H :].T, gates, h, da, db)
     dU = np.empty_like(U)
     np.matmul(q.T, da[:C, 2 * H :], out=dU[:, 2 * H :])  # (4)
@@ -87,7 +87,7 @@ def gru_step_before_backward(dh_next: Array, saved: GRUStepSaved) -> tuple[Array
 
 
 @njit(cache=True, nogil=True)
-def _before_z_c(dh_next, gates, c, gap, da, db):  # type: ignore[no-untyped-def]
+def _before_z_c(dh_next, gates, c, gap, da):  # type: ignore[no-untyped-def]
     B, H = c.shape
     one = c.dtype.type(1)
     for b in range(B):
@@ -95,8 +95,6 @@ def _before_z_c(dh_next, gates, c, gap, da, db):  # type: ignore[no-untyped-def]
             z = gates[b, H + j]
             da[b, 2 * H + j] = dh_next[b, j] * z * (one - c[b, j] * c[b, j])  # (5) (4)
             da[b, H + j] = dh_next[b, j] * gap[b, j] * (z * (one - z))  # (5) (2)
-        for j in range(H, 3 * H):
-            db[j] += da[b, j]  # (1)
 
 
 @njit(cache=True, nogil=True)
@@ -107,8 +105,10 @@ def _before_r(dq, gates, h, da, db):  # type: ignore[no-untyped-def]
         for j in range(H):
             r = gates[b, j]
             da[b, j] = dq[b, j] * h[b, j] * (r * (one - r))  # (3) (2)
-            db[j] += da[b, j]  # (1)
     da[C:, :H] = 0
+    for b in range(len(da)):
+        for j in range(3 * H):
+            db[j] += da[b, j]  # (1)
 
 
 def gru_step_after_backward(

@@ -3,7 +3,24 @@
 import numpy as np
 from numba import njit
 
-from nnlib.array import Array
+from nnlib.array import Array, without_kernel
+from nnlib.compiled.vectors import alike
+from nnlib.functional import rows as reference
+
+
+def add_rows(table: Array, ids: Array, values: Array) -> None:
+    """`functional.rows.add_rows`, one row after the other; nothing has to be summed before."""
+    if not alike(table, values):
+        without_kernel(reference.add_rows)(table, ids, values)
+        return
+    wide = table.reshape(len(table), -1)
+    _add_rows(wide, ids, values.reshape(len(ids), wide.shape[1]))
+
+
+@njit(cache=True, nogil=True)
+def _add_rows(table, ids, values):  # type: ignore[no-untyped-def]
+    for i in range(len(ids)):
+        table[ids[i]] += values[i]
 
 
 def distinct(ids: Array, scratch: Array) -> tuple[Array, Array]:

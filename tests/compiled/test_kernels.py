@@ -56,7 +56,7 @@ def same(a: Any, b: Any) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(n=st.integers(1, 6), d=st.integers(1, 70), momentum=st.sampled_from([0.0, 0.7]),
+@given(n=st.integers(1, 8), d=st.integers(1, 140), momentum=st.sampled_from([0.0, 0.7]),
        eps=st.sampled_from([0.0, 1e-3]), dtype=dtypes, seed=seeds)  # fmt: skip
 def test_adagrad(n: int, d: int, momentum: float, eps: float, dtype: type, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -93,6 +93,20 @@ def test_distinct(n: int, size: int, dtype: type, seed: int) -> None:
     ids = np.random.default_rng(seed).integers(size, size=n).astype(dtype)
     (reference, *_), (kernel, *_) = both(rows.distinct, ids, np.zeros(size, np.intp))
     same(reference, kernel)
+
+
+@settings(max_examples=40, deadline=None)
+@given(n=st.integers(0, 400), size=st.integers(1, 300), d=st.integers(1, 20), dtype=dtypes,
+       seed=seeds)  # fmt: skip
+def test_add_rows(n: int, size: int, d: int, dtype: type, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    ids, values = rng.integers(size, size=n), rng.normal(size=(n, d)).astype(dtype)
+    table = rng.normal(size=(size, d)).astype(dtype)
+    other = values.astype(np.float64 if dtype == np.float32 else np.float32)
+    for t, v in ((table, values), (table[:, 0], values[:, 0]), (table, other)):
+        expected, mine = (found[1] for found in both(rows.add_rows, t, ids, v))
+        assert mine.dtype == dtype
+        np.testing.assert_allclose(mine, expected, rtol=0, atol=n * np.finfo(dtype).eps * 4)
 
 
 @settings(max_examples=60, deadline=None)

@@ -93,7 +93,8 @@ class Training(NamedTuple):
             padded: as in `GRU4RecNetwork.block`
         """
         at = at.astype(np.intp, copy=False)  # which an array is looked up by as it is
-        block = self.net.block(self.items[at], self.items[at + 1], negative, padded)
+        item, target = self.items.take(at), self.items.take(at + 1)
+        block = self.net.block(item, target, negative, padded)
         if self.weight is not None:
             block = block._replace(weight=self.weight[at])
         states = [h.take(carried, axis=0) for h in states]
