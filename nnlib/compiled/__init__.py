@@ -10,7 +10,8 @@ in single precision (`elementary.py`), a unit in the last place off.  It takes p
 
 which is how `fit` and `evaluate` run.  Without Numba (`pip install 'nnlib[fast]'`) the references
 do the work.  A kernel is compiled when it first meets arrays of a type, and kept on disk for the
-next process.
+next process.  It is compiled again when its own file has changed, not when a file that it takes
+loops from has: after work on `elementary.py`, `prefetch.py` or `vectors.py`, delete __pycache__.
 """
 
 import importlib.util

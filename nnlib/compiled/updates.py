@@ -53,6 +53,12 @@ def adagrad_rows(
             theta, ids, g, G, v, lr=lr, momentum=momentum, eps=eps, looked_up=looked_up
         )
         return
+    if theta.ndim == 1:
+        if v is None:
+            _numbers(theta, ids, g, G, lr, eps)
+        else:
+            _numbers_with_momentum(theta, ids, g, G, v, lr, momentum, eps)
+        return
     theta, g, G, *rest = [a if a.ndim == 2 else a.reshape(len(a), -1) for a in arrays]
     if v is None:
         _rows(theta, ids, g, G, lr, eps)
@@ -104,15 +110,40 @@ def _rows_with_momentum(theta, ids, g, G, v, lr, momentum, eps):  # type: ignore
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
+def _numbers(theta, ids, g, G, lr, eps):  # type: ignore[no-untyped-def]
+    lr, eps = theta.dtype.type(lr), theta.dtype.type(eps)
+    for i in range(len(ids)):
+        _update(theta, ids[i], g[i], G, lr, eps)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _numbers_with_momentum(theta, ids, g, G, v, lr, momentum, eps):  # type: ignore[no-untyped-def]
+    number = theta.dtype.type
+    numbers = number(lr), number(momentum), number(eps)
+    for i in range(len(ids)):
+        _update_with_momentum(theta, ids[i], g[i], G, v, *numbers)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
 def _step(theta, g, G, lr, eps):  # type: ignore[no-untyped-def]
     for i in range(len(theta)):
-        G[i] += g[i] * g[i]  # (1)
-        theta[i] -= g[i] / (np.sqrt(G[i]) + eps) * lr  # (2) (3)
+        _update(theta, i, g[i], G, lr, eps)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")
 def _step_with_momentum(theta, g, G, v, lr, momentum, eps):  # type: ignore[no-untyped-def]
     for i in range(len(theta)):
-        G[i] += g[i] * g[i]  # (1)
-        v[i] = momentum * v[i] - g[i] / (np.sqrt(G[i]) + eps) * lr  # (2) (4)
-        theta[i] += v[i]
+        _update_with_momentum(theta, i, g[i], G, v, lr, momentum, eps)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _update(theta, i, g, G, lr, eps):  # type: ignore[no-untyped-def]
+    G[i] += g * g  # (1)
+    theta[i] -= g / (np.sqrt(G[i]) + eps) * lr  # (2) (3)
+
+
+@njit(cache=True, nogil=True, error_model="numpy")
+def _update_with_momentum(theta, i, g, G, v, lr, momentum, eps):  # type: ignore[no-untyped-def]
+    G[i] += g * g  # (1)
+    v[i] = momentum * v[i] - g / (np.sqrt(G[i]) + eps) * lr  # (2) (4)
+    theta[i] += v[i]

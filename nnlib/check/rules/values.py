@@ -73,7 +73,7 @@ def zero(c: Comparison) -> Diagnosis | None:
     if largest(c.mine) <= 1e-12 * largest(c.reference):
         return Diagnosis(
             Kind.ZERO,
-            "every entry is zero: the gradient is never computed, never added, or is multiplied "
+            "every entry is zero: it is never computed, never added, or is multiplied "
             "by something that is zero",
         )
     return None
