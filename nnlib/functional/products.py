@@ -9,6 +9,8 @@ import numpy as np
 
 from nnlib.array import FUSED, Array, array_module
 
+FEW, MANY = 96, 512  # rows and columns of a where the detour pays, its copy included
+
 
 def product(a: Array, b: Array, out: Array | None = None) -> Array:
     """a @ b, in `out` if it is given.
@@ -21,6 +23,17 @@ def product(a: Array, b: Array, out: Array | None = None) -> Array:
     if type(a) is not np.ndarray and (kernel := FUSED.get("product")) is not None:
         return kernel(a, b, out)
     return a @ b if out is None else array_module(a).matmul(a, b, out=out)
+
+
+def times_transposed(a: Array, b: Array) -> Array:
+    """a bᵀ; where a has few rows, by way of b aᵀ, which takes down to two thirds of the time.
+
+    Shapes
+        a (m, k) · b (n, k) → (m, n)
+    """
+    if type(a) is np.ndarray and len(a) <= FEW and a.shape[1] >= MANY:
+        return np.ascontiguousarray((b @ a.T).T)
+    return product(a, b.T)
 
 
 def row_dots(a: Array, b: Array) -> Array:

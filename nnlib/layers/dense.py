@@ -3,7 +3,7 @@
 import numpy as np
 
 from nnlib.array import Array, Backward
-from nnlib.functional.products import product
+from nnlib.functional.products import product, times_transposed
 from nnlib.init import Init, glorot
 from nnlib.layer import Layer
 from nnlib.layers.sizes import check_sizes
@@ -51,6 +51,6 @@ class Dense(Layer):
             if b is not None:
                 b.accumulate(dy_rows.sum(axis=0))  # (1)
             W.accumulate(product(x.reshape(-1, x.shape[-1]).T, dy_rows))  # (1)
-            return product(dy, W.value.T)  # (1)
+            return times_transposed(dy_rows, W.value).reshape(x.shape)  # (1)
 
         return y, backward

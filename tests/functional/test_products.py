@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nnlib.array import FUSED
-from nnlib.functional.products import product, row_dots
+from nnlib.functional.products import FEW, MANY, product, row_dots, times_transposed
 
 size = st.integers(0, 5)
 
@@ -27,6 +27,15 @@ def test_products_are_those_of_numpy(m: int, k: int, n: int) -> None:
     np.testing.assert_array_equal(product(a, draw(k)), a @ draw(k))
     np.testing.assert_array_equal(product(draw(k), b), draw(k) @ b)
     np.testing.assert_array_equal(product(draw(3, m, k), b), draw(3, m, k) @ b)
+
+
+@pytest.mark.parametrize("m", [0, 1, FEW, FEW + 1])
+@pytest.mark.parametrize("k", [3, MANY - 1, MANY])
+def test_times_transposed_is_the_product_on_either_way(m: int, k: int) -> None:
+    a, b = draw(m, k), draw(5, k)
+    found = times_transposed(a, b)
+    assert found.flags.c_contiguous
+    np.testing.assert_allclose(found, a @ b.T, rtol=0, atol=1e-11)
 
 
 @given(m=size, k=size, dtype=st.sampled_from([np.float32, np.float64]))
