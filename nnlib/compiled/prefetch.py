@@ -7,14 +7,14 @@ from llvmlite import ir
 from numba import njit, types
 from numba.extending import intrinsic
 
-AHEAD = 4  # rows between asking and needing
 LINE = 16  # float32 in a cache line of 64 bytes
-WIDEST = 128  # the lines of wider rows the processor itself asks for in time
+NARROW = 128  # columns
+AHEAD = 4  # narrow rows between asking and needing
 
 
 @njit(cache=True, nogil=True)
 def prefetch_row(flat, row, width):  # type: ignore[no-untyped-def]
-    """Bring row `row` of a table, flattened, that is `width` ≥ 1 wide into the cache.
+    """Bring a narrow row of a table, flattened, into the cache.
 
     For reading, even if it will be written: asking for a line to write to it waits for others.
     """
@@ -22,6 +22,17 @@ def prefetch_row(flat, row, width):  # type: ignore[no-untyped-def]
     for j in range(0, width, LINE):
         _prefetch(flat, start + j)
     _prefetch(flat, start + width - 1)  # rows do not begin where lines do
+
+
+@njit(cache=True, nogil=True)
+def prefetch_start(flat, row, width):  # type: ignore[no-untyped-def]
+    """Bring the first two lines of a wide row into the cache.
+
+    From there the processor goes on by itself, and more requests would be in its way.
+    """
+    start = np.intp(row) * width
+    _prefetch(flat, start)
+    _prefetch(flat, start + LINE)
 
 
 def _instruction(_: Any, array: Any, index: Any) -> Any:

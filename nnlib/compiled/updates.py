@@ -8,7 +8,7 @@ import numpy as np
 from numba import njit
 
 from nnlib.array import Array, without_kernel
-from nnlib.compiled.prefetch import AHEAD, LINE, WIDEST, prefetch_row
+from nnlib.compiled.prefetch import AHEAD, LINE, NARROW, prefetch_row, prefetch_start
 from nnlib.compiled.vectors import alike
 from nnlib.functional import updates
 
@@ -88,9 +88,12 @@ def _rows(theta, ids, g, G, lr, eps):  # type: ignore[no-untyped-def]
     lr, eps = theta.dtype.type(lr), theta.dtype.type(eps)
     n, width, flat_theta, flat_G = len(ids), theta.shape[1], theta.reshape(-1), G.reshape(-1)
     for i in range(n):
-        if LINE <= width <= WIDEST and i + AHEAD < n:
+        if LINE <= width <= NARROW and i + AHEAD < n:
             prefetch_row(flat_theta, ids[i + AHEAD], width)
             prefetch_row(flat_G, ids[i + AHEAD], width)
+        if width > NARROW and i + 1 < n:
+            prefetch_start(flat_theta, ids[i + 1], width)
+            prefetch_start(flat_G, ids[i + 1], width)
         _step(theta[ids[i]], g[i], G[ids[i]], lr, eps)
 
 
@@ -101,10 +104,14 @@ def _rows_with_momentum(theta, ids, g, G, v, lr, momentum, eps):  # type: ignore
     n, width, flat_theta = len(ids), theta.shape[1], theta.reshape(-1)
     flat_G, flat_v = G.reshape(-1), v.reshape(-1)
     for i in range(n):
-        if LINE <= width <= WIDEST and i + AHEAD < n:
+        if LINE <= width <= NARROW and i + AHEAD < n:
             prefetch_row(flat_theta, ids[i + AHEAD], width)
             prefetch_row(flat_G, ids[i + AHEAD], width)
             prefetch_row(flat_v, ids[i + AHEAD], width)
+        if width > NARROW and i + 1 < n:
+            prefetch_start(flat_theta, ids[i + 1], width)
+            prefetch_start(flat_G, ids[i + 1], width)
+            prefetch_start(flat_v, ids[i + 1], width)
         row = ids[i]
         _step_with_momentum(theta[row], g[i], G[row], v[row], *numbers)
 
