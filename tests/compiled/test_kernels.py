@@ -57,7 +57,8 @@ def same(a: Any, b: Any) -> None:
 
 @settings(max_examples=40, deadline=None)
 @given(n=st.integers(1, 8), d=st.sampled_from([1, 2, 15, 16, 70, 128, 129, 300]),
-       momentum=st.sampled_from([0.0, 0.7]), eps=st.sampled_from([0.0, 1e-3]), dtype=dtypes, seed=seeds)  # fmt: skip
+       momentum=st.sampled_from([0.0, 0.7]), eps=st.sampled_from([0.0, 1e-3]), dtype=dtypes,
+       seed=seeds)  # fmt: skip
 def test_adagrad(n: int, d: int, momentum: float, eps: float, dtype: type, seed: int) -> None:
     rng = np.random.default_rng(seed)
     theta, g, v = rng.normal(size=(3, 8, d)).astype(dtype)
