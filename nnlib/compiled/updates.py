@@ -83,6 +83,9 @@ def _whole_with_momentum(theta, g, G, v, lr, momentum, eps):  # type: ignore[no-
     _step_with_momentum(*flat, number(lr), number(momentum), number(eps))
 
 
+# Which rows are asked for is written out in both loops: a function for it made them slower.
+
+
 @njit(cache=True, nogil=True, error_model="numpy")
 def _rows(theta, ids, g, G, lr, eps):  # type: ignore[no-untyped-def]
     lr, eps = theta.dtype.type(lr), theta.dtype.type(eps)
